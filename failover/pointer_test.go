@@ -1,0 +1,485 @@
+package failover
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// shopPointer has the defaults of the configuration.
+var shopPointer = PointerConfig{
+	HasSecondary:  true,
+	FailbackAfter: 30 * time.Second,
+	MinHold:       time.Minute,
+	MaxHold:       15 * time.Minute,
+}
+
+func up(r Role) event   { return event{kind: eventVerdict, role: r, healthy: true} }
+func down(r Role) event { return event{kind: eventVerdict, role: r} }
+func pin(r Role, lasting time.Duration) event {
+	return event{kind: eventPin, role: r, lasting: lasting}
+}
+
+var (
+	tick     = event{kind: eventTick}
+	failback = event{kind: eventFailback}
+	unpin    = event{kind: eventUnpin}
+)
+
+// TestTheTableInTheDocCommentIsTrue reads the table from next's comment and
+// holds every state that the table distinguishes against it.
+func TestTheTableInTheDocCommentIsTrue(t *testing.T) {
+	rows := docTable(t)
+	used := make([]bool, len(rows))
+	for _, x := range everySituation() {
+		i := slices.IndexFunc(rows, x.fits)
+		if i < 0 {
+			t.Fatalf("no row for %+v", x)
+		}
+		used[i] = true
+
+		got := next(x.s, x.e, epoch, &x.c)
+		wantTarget, wantReason := rows[i]["→ target"], rows[i]["reason"]
+		switch wantTarget {
+		case "r":
+			wantTarget = x.s.Pin.String()
+		case "the same":
+			wantTarget = x.s.Target.String()
+		}
+		if got.Target.String() != wantTarget {
+			t.Errorf("row %d, %+v: target %v, want %s", i, x, got.Target, wantTarget)
+		}
+		if got.Target == x.s.Target && got != x.s {
+			t.Errorf("row %d, %+v: the target stays, yet the state became %+v", i, x, got)
+		}
+		if got.Target != x.s.Target && got.Reason.String() != wantReason {
+			t.Errorf("row %d, %+v: reason %v, want %s", i, x, got.Reason, wantReason)
+		}
+	}
+	for i, ok := range used {
+		if !ok {
+			t.Errorf("row %d is never reached: %v", i, rows[i])
+		}
+	}
+}
+
+// situation is one input of next, whose event says nothing new.
+type situation struct {
+	s      State
+	e      event
+	c      PointerConfig
+	waited bool // both waits for a failback are over
+}
+
+// everySituation counts through all values of all the fields that next looks at.
+func everySituation() []situation {
+	var all []situation
+	for n := range 3 * 3 * 2 * 2 * 2 * 3 * 2 * 3 * 2 {
+		digit := func(base int) int {
+			d := n % base
+			n /= base
+			return d
+		}
+		x := situation{c: shopPointer}
+		x.s = State{Target: Role(digit(3)), Pin: Role(digit(3)), Generation: 7, Hold: x.c.MinHold}
+		x.s.Primary.Down = digit(2) == 1
+		x.s.Secondary.Down = digit(2) == 1
+		x.c.HasSecondary = digit(2) == 1
+		x.c.BothDown = BothDown(digit(3))
+		x.c.Failback = Failback(digit(2))
+
+		x.s.Since = epoch.Add(-x.c.MinHold)
+		x.s.Primary.Since = epoch.Add(-x.c.FailbackAfter)
+		switch digit(3) {
+		case 0:
+			x.waited = true
+		case 1:
+			x.s.Since = x.s.Since.Add(1)
+		case 2:
+			x.s.Primary.Since = x.s.Primary.Since.Add(1)
+		}
+		if digit(2) == 1 {
+			x.e = failback
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// fits reports whether a row of the table is about x.
+func (x situation) fits(row map[string]string) bool {
+	is := func(cell string, yes bool) bool {
+		return cell == "any" || (cell == "yes") == yes
+	}
+	and := map[string]bool{
+		"":                       true,
+		"fail_open":              x.c.BothDown == BothDownFailOpen,
+		"stay":                   x.c.BothDown == BothDownStay,
+		"fail_fast":              x.c.BothDown == BothDownFailFast,
+		"an operator's failback": x.e.kind == eventFailback,
+		"auto, waits over":       x.c.Failback == FailbackAuto && x.waited,
+	}
+	return (row["target"] == "any" || row["target"] == x.s.Target.String()) &&
+		(row["pinned"] == "to r") == (x.s.Pin != RoleNone) &&
+		is(row["P"], !x.s.Primary.Down) &&
+		is(row["S"], !x.s.Secondary.Down && x.c.HasSecondary) &&
+		and[row["and"]]
+}
+
+// docTable returns the rows of the table in next's comment, by column title. The
+// line of dashes says where the columns are.
+func docTable(t *testing.T) []map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "pointer.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == "next" {
+			lines = strings.Split(f.Doc.Text(), "\n")
+		}
+	}
+	dashes := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(strings.TrimSpace(l), "---") })
+	if dashes < 1 {
+		t.Fatal("next's comment has no table")
+	}
+	titles := cells(lines[dashes-1], lines[dashes])
+	var rows []map[string]string
+	for _, l := range lines[dashes+1:] {
+		if strings.TrimSpace(l) == "" {
+			break
+		}
+		row := make(map[string]string)
+		for i, cell := range cells(l, lines[dashes]) {
+			row[titles[i]] = cell
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// cells cuts line where dashes has a new run of dashes.
+func cells(line, dashes string) []string {
+	text := []rune(line)
+	var out []string
+	for i := range dashes {
+		if dashes[i] != '-' || i > 0 && dashes[i-1] == '-' {
+			continue
+		}
+		end := i + strings.IndexByte(dashes[i:]+" ", ' ')
+		out = append(out, strings.TrimSpace(string(text[min(i, len(text)):min(end, len(text))])))
+	}
+	return out
+}
+
+// step is an event at some time after the start, and the state it leads to.
+type step struct {
+	at         time.Duration
+	give       event
+	want       Role
+	wantReason Reason
+	wantGen    uint64
+}
+
+func play(t *testing.T, c PointerConfig, steps []step) State {
+	t.Helper()
+	c = c.withDefaults()
+	s := newState(epoch, &c)
+	for i, st := range steps {
+		s = next(s, st.give, epoch.Add(st.at), &c)
+		if s.Target != st.want || s.Reason != st.wantReason || s.Generation != st.wantGen {
+			t.Errorf("step %d at %v: %v, %v, generation %d; want %v, %v, %d", i, st.at,
+				s.Target, s.Reason, s.Generation, st.want, st.wantReason, st.wantGen)
+		}
+	}
+	return s
+}
+
+func TestPointer(t *testing.T) {
+	const (
+		p, s, none = RolePrimary, RoleSecondary, RoleNone
+		sec, min   = time.Second, time.Minute
+	)
+	with := func(set func(*PointerConfig)) PointerConfig {
+		c := shopPointer
+		set(&c)
+		return c
+	}
+	manual := with(func(c *PointerConfig) { c.Failback = FailbackManual })
+	stay := with(func(c *PointerConfig) { c.BothDown = BothDownStay })
+	failFast := with(func(c *PointerConfig) { c.BothDown = BothDownFailFast })
+	alone := with(func(c *PointerConfig) { c.HasSecondary = false })
+	aloneFast := with(func(c *PointerConfig) { c.HasSecondary, c.BothDown = false, BothDownFailFast })
+
+	tests := []struct {
+		name  string
+		cfg   PointerConfig
+		steps []step
+	}{
+		{"a short outage: the hold since the flip decides the failback", shopPointer, []step{
+			{10 * sec, down(p), s, ReasonPrimaryDown, 2},
+			{20 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{70*sec - 1, tick, s, ReasonPrimaryDown, 2},
+			{70 * sec, tick, p, ReasonFailback, 3},
+		}},
+		{"a long outage: the health since the recovery decides", shopPointer, []step{
+			{10 * sec, down(p), s, ReasonPrimaryDown, 2},
+			{10 * min, up(p), s, ReasonPrimaryDown, 2},
+			{10*min + 30*sec - 1, tick, s, ReasonPrimaryDown, 2},
+			{10*min + 30*sec, tick, p, ReasonFailback, 3},
+		}},
+		{"a relapse starts the health anew, a repeated verdict does not", shopPointer, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{100 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{120 * sec, down(p), s, ReasonPrimaryDown, 2},
+			{121 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{140 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{150 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{151 * sec, up(p), p, ReasonFailback, 3},
+		}},
+		{"the secondary's fall returns the pointer within the hold", shopPointer, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{5 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{6 * sec, down(s), p, ReasonSecondaryDown, 3},
+			{7 * sec, up(s), p, ReasonSecondaryDown, 3},
+		}},
+		{"the secondary's fall while it is not the target moves nothing", shopPointer, []step{
+			{0, down(s), p, ReasonStart, 1},
+			{5 * sec, up(s), p, ReasonStart, 1},
+		}},
+		{"fail open: to the primary, and to whoever recovers first", shopPointer, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{5 * sec, down(s), p, ReasonBothDown, 3},
+			{6 * sec, up(s), s, ReasonPrimaryDown, 4},
+			{7 * sec, down(s), p, ReasonBothDown, 5},
+			{8 * sec, up(p), p, ReasonBothDown, 5},
+		}},
+		{"fail open: a primary that falls last stays", shopPointer, []step{
+			{0, down(s), p, ReasonStart, 1},
+			{1 * sec, down(p), p, ReasonStart, 1},
+			{2 * sec, up(s), s, ReasonPrimaryDown, 2},
+		}},
+		{"stay: on the secondary, until only the primary is healthy", stay, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{5 * sec, down(s), s, ReasonPrimaryDown, 2},
+			{6 * sec, up(p), p, ReasonSecondaryDown, 3},
+		}},
+		{"stay: on the secondary, which recovers", stay, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{5 * sec, down(s), s, ReasonPrimaryDown, 2},
+			{6 * sec, up(s), s, ReasonPrimaryDown, 2},
+			{7 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{60 * sec, tick, p, ReasonFailback, 3},
+		}},
+		{"fail fast: nowhere, then the secondary, then home", failFast, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{5 * sec, down(s), none, ReasonBothDown, 3},
+			{6 * sec, up(s), s, ReasonRecovered, 4},
+			{7 * sec, up(p), s, ReasonRecovered, 4},
+			{66 * sec, tick, p, ReasonFailback, 5},
+		}},
+		{"fail fast: nowhere, then the primary", failFast, []step{
+			{0, down(s), p, ReasonStart, 1},
+			{5 * sec, down(p), none, ReasonBothDown, 2},
+			{6 * sec, up(p), p, ReasonRecovered, 3},
+		}},
+		{"one origin: there is nowhere to go", alone, []step{
+			{0, down(p), p, ReasonStart, 1},
+			{1 * sec, up(s), p, ReasonStart, 1},
+			{2 * sec, pin(s, 0), p, ReasonStart, 1},
+			{3 * sec, up(p), p, ReasonStart, 1},
+		}},
+		{"one origin, fail fast", aloneFast, []step{
+			{0, down(p), none, ReasonBothDown, 2},
+			{1 * sec, up(p), p, ReasonRecovered, 3},
+		}},
+		{"manual: home only by hand", manual, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{1 * sec, failback, s, ReasonPrimaryDown, 2},
+			{2 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{24 * time.Hour, tick, s, ReasonPrimaryDown, 2},
+			{24*time.Hour + sec, failback, p, ReasonOperator, 3},
+		}},
+		{"manual: a dead secondary is left all the same", manual, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{2 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{3 * sec, down(s), p, ReasonSecondaryDown, 3},
+		}},
+		{"an operator's failback overrides the waits", shopPointer, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{1 * sec, up(p), s, ReasonPrimaryDown, 2},
+			{2 * sec, failback, p, ReasonOperator, 3},
+			{3 * sec, failback, p, ReasonOperator, 3},
+		}},
+		{"a pin beats health, a failback and the waits, until its time is over", shopPointer, []step{
+			{0, pin(s, 5*min), s, ReasonPin, 2},
+			{1 * sec, down(s), s, ReasonPin, 2},
+			{2 * sec, up(s), s, ReasonPin, 2},
+			{2 * min, failback, s, ReasonPin, 2},
+			{5*min - 1, tick, s, ReasonPin, 2},
+			{5 * min, tick, p, ReasonFailback, 3},
+		}},
+		{"the end of a pin is seen by any event", shopPointer, []step{
+			{0, pin(s, 5*min), s, ReasonPin, 2},
+			{6 * min, down(s), p, ReasonSecondaryDown, 3},
+		}},
+		{"after a pin the hold since the flip still counts", shopPointer, []step{
+			{0, pin(s, 0), s, ReasonPin, 2},
+			{1 * sec, unpin, s, ReasonPin, 2},
+			{60*sec - 1, tick, s, ReasonPin, 2},
+			{60 * sec, tick, p, ReasonFailback, 3},
+		}},
+		{"a primary that is down is left when its pin ends", shopPointer, []step{
+			{0, pin(p, 0), p, ReasonStart, 1},
+			{1 * sec, down(p), p, ReasonStart, 1},
+			{2 * sec, unpin, s, ReasonPrimaryDown, 2},
+		}},
+		{"a pin replaces a pin, and its end", shopPointer, []step{
+			{0, pin(s, 5*min), s, ReasonPin, 2},
+			{1 * sec, pin(p, 0), p, ReasonPin, 3},
+			{10 * min, down(p), p, ReasonPin, 3},
+		}},
+		{"a pin to nowhere is refused", failFast, []step{
+			{0, pin(none, 0), p, ReasonStart, 1},
+			{1 * sec, unpin, p, ReasonStart, 1},
+		}},
+		{"a pin out of fail fast", failFast, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{1 * sec, down(s), none, ReasonBothDown, 3},
+			{2 * sec, pin(s, 0), s, ReasonPin, 4},
+			{3 * sec, unpin, none, ReasonBothDown, 5},
+		}},
+		{"no waits configured: home with the verdict", PointerConfig{HasSecondary: true}, []step{
+			{0, down(p), s, ReasonPrimaryDown, 2},
+			{0, up(p), p, ReasonFailback, 3},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { play(t, tt.cfg, tt.steps) })
+	}
+}
+
+// TestHold gives, for one outage after the other, how long the primary lasted
+// once the pointer was back on it, and the hold of the flip that followed.
+func TestHold(t *testing.T) {
+	type outage struct{ lasted, want time.Duration }
+	const min = time.Minute
+	tests := []struct {
+		name    string
+		cfg     PointerConfig
+		outages []outage
+	}{
+		{"the first fall is no flapping, however soon", shopPointer,
+			[]outage{{time.Second, min}}},
+		{"doubles up to the maximum", shopPointer,
+			[]outage{{0, min}, {min - 1, 2 * min}, {1, 4 * min}, {min, 8 * min}, {min, 15 * min}, {min, 15 * min}}},
+		{"stays when the primary lasts as long as the hold", shopPointer,
+			[]outage{{0, min}, {30 * time.Second, 2 * min}, {2 * min, 2 * min}, {15*min - 1, 2 * min}}},
+		{"starts anew when the primary lasts for the maximum", shopPointer,
+			[]outage{{0, min}, {1, 2 * min}, {1, 4 * min}, {15 * min, min}, {1, 2 * min}}},
+		{"a maximum left out is 15 minutes", PointerConfig{HasSecondary: true, MinHold: 10 * min},
+			[]outage{{0, 10 * min}, {1, 15 * min}}},
+		{"a maximum below the minimum is the minimum", PointerConfig{HasSecondary: true, MinHold: min, MaxHold: 1},
+			[]outage{{0, min}, {1, min}}},
+		{"no hold stays none", PointerConfig{HasSecondary: true},
+			[]outage{{0, 0}, {1, 0}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.cfg.withDefaults()
+			now := epoch
+			s := newState(now, &c)
+			for i, o := range tt.outages {
+				now = now.Add(o.lasted)
+				s = next(s, down(RolePrimary), now, &c)
+				if s.Target != RoleSecondary || s.Hold != o.want {
+					t.Fatalf("outage %d: on %v with hold %v, want the secondary with %v", i, s.Target, s.Hold, o.want)
+				}
+				s = next(s, up(RolePrimary), now, &c)
+				if at, ok := deadline(s, &c); ok {
+					now = at
+				}
+				s = next(s, tick, now, &c)
+				if s.Target != RolePrimary {
+					t.Fatalf("outage %d: not back after %v", i, s.Hold)
+				}
+			}
+		})
+	}
+}
+
+// The pointer goes to and fro while the primary is down all the time: that says
+// something about the secondary, nothing about the primary.
+func TestAFlappingSecondaryDoesNotLengthenTheHold(t *testing.T) {
+	const p, s, sec = RolePrimary, RoleSecondary, time.Second
+	got := play(t, shopPointer, []step{
+		{10 * sec, down(p), s, ReasonPrimaryDown, 2},
+		{20 * sec, up(p), s, ReasonPrimaryDown, 2},
+		{70 * sec, tick, p, ReasonFailback, 3},
+		{75 * sec, down(p), s, ReasonPrimaryDown, 4}, // flapping: two minutes
+		{75 * sec, down(s), p, ReasonBothDown, 5},    // in the same instant
+		{77 * sec, up(s), s, ReasonPrimaryDown, 6},
+		{78 * sec, down(s), p, ReasonBothDown, 7},
+		{79 * sec, up(s), s, ReasonPrimaryDown, 8},
+	})
+	if want := 2 * time.Minute; got.Hold != want {
+		t.Errorf("hold %v, want %v", got.Hold, want)
+	}
+}
+
+// What counts is how long the primary lasted, not how long the pointer had to
+// wait for a secondary that it could go to.
+func TestWaitingForASecondaryIsNoCalmTime(t *testing.T) {
+	const p, s, sec = RolePrimary, RoleSecondary, time.Second
+	got := play(t, shopPointer, []step{
+		{10 * sec, down(p), s, ReasonPrimaryDown, 2},
+		{20 * sec, up(p), s, ReasonPrimaryDown, 2},
+		{70 * sec, tick, p, ReasonFailback, 3},
+		{71 * sec, down(s), p, ReasonFailback, 3},
+		{75 * sec, down(p), p, ReasonFailback, 3},
+		{time.Hour, up(s), s, ReasonPrimaryDown, 4},
+	})
+	if want := 2 * time.Minute; got.Hold != want {
+		t.Errorf("hold %v, want %v", got.Hold, want)
+	}
+}
+
+func TestAVerdictKeepsTheTimeOfItsChange(t *testing.T) {
+	alone := shopPointer
+	alone.HasSecondary = false
+	const p, s = RolePrimary, RoleSecondary
+
+	tests := []struct {
+		name                       string
+		cfg                        PointerConfig
+		events                     []event // one a second
+		wantPrimary, wantSecondary Verdict
+	}{
+		{"healthy from the start", shopPointer, []event{up(p), up(s)},
+			Verdict{Since: epoch}, Verdict{Since: epoch}},
+		{"down, and down again", shopPointer, []event{down(p), down(s), down(p), down(s)},
+			Verdict{Down: true, Since: epoch.Add(1 * time.Second)}, Verdict{Down: true, Since: epoch.Add(2 * time.Second)}},
+		{"recovered", shopPointer, []event{down(p), down(s), up(p), up(s), up(p), up(s)},
+			Verdict{Since: epoch.Add(3 * time.Second)}, Verdict{Since: epoch.Add(4 * time.Second)}},
+		{"nothing is known of a secondary that is not there", alone, []event{down(s)},
+			Verdict{Since: epoch}, Verdict{Since: epoch}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := newState(epoch, &tt.cfg)
+			for i, e := range tt.events {
+				got = next(got, e, epoch.Add(time.Duration(i+1)*time.Second), &tt.cfg)
+			}
+			if got.Primary != tt.wantPrimary || got.Secondary != tt.wantSecondary {
+				t.Errorf("primary %+v, secondary %+v; want %+v, %+v", got.Primary, got.Secondary, tt.wantPrimary, tt.wantSecondary)
+			}
+		})
+	}
+}
