@@ -1,0 +1,63 @@
+package proxy
+
+import "sync"
+
+const (
+	// inSize holds nearly every request head, with what follows it.
+	inSize = 4 << 10
+	// outSize holds nearly every head that is written.
+	outSize = 4 << 10
+	// respSize holds most response heads with a small body.
+	respSize = 16 << 10
+	// bulkSize is for bodies that are larger.
+	bulkSize = 64 << 10
+
+	// roomBefore is kept free in front of what is read from an origin, so
+	// that a head or a chunk's size can be put before a body without moving it.
+	roomBefore = 512
+	// roomAfter is kept free behind it, for the end of a chunk and of a message.
+	roomAfter = 16
+)
+
+// buffers are what one exchange needs. A connection has them only while it has
+// a request.
+type buffers struct {
+	in   []byte // from the client
+	out  []byte // heads: to the origin, then to the client
+	resp []byte // from the origin
+}
+
+var bufferPool = sync.Pool{New: func() any {
+	return &buffers{in: make([]byte, inSize), out: make([]byte, 0, outSize), resp: make([]byte, respSize)}
+}}
+
+func getBuffers() *buffers { return bufferPool.Get().(*buffers) }
+
+// put returns the buffers. Those that had to grow are left to the collector.
+func (b *buffers) put() {
+	if len(b.in) != inSize {
+		b.in = make([]byte, inSize)
+	}
+	if cap(b.out) > 4*outSize {
+		b.out = make([]byte, 0, outSize)
+	}
+	if len(b.resp) != respSize {
+		b.resp = make([]byte, respSize)
+	}
+	bufferPool.Put(b)
+}
+
+// growResp makes room for a response head of more bytes, up to a limit. It
+// reports whether there is more room now.
+func (b *buffers) growResp(limit int) bool {
+	have := len(b.resp) - roomBefore - roomAfter
+	if have >= limit {
+		return false
+	}
+	grown := make([]byte, min(2*have, limit)+roomBefore+roomAfter)
+	copy(grown, b.resp)
+	b.resp = grown
+	return true
+}
+
+var bulkPool = sync.Pool{New: func() any { b := make([]byte, bulkSize); return &b }}

@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fairlead/fairlead/bulkhead"
+	"github.com/fairlead/fairlead/failover"
+)
+
+// Config is everything a Server needs to know. New checks it and keeps no
+// reference to its slices.
+type Config struct {
+	// Listen holds the addresses to accept on: "host:port" or "unix:/path".
+	Listen []string
+
+	// RequestHeaderTimeout bounds the time from the first byte of a request
+	// to the end of its head. Zero means no limit.
+	RequestHeaderTimeout time.Duration
+	// IdleTimeout bounds the wait for the next request on a kept-alive
+	// connection, and for the first one on a new connection. Zero means no limit.
+	IdleTimeout time.Duration
+	// BodyIdleTimeout bounds the time in which no byte of a body or tunnel
+	// moved in either direction. Zero means no limit.
+	BodyIdleTimeout time.Duration
+	// DrainTimeout bounds the drain that Run begins when its context ends.
+	// Zero means that nothing is waited for.
+	DrainTimeout time.Duration
+
+	// MaxHeaderBytes bounds a request head and a response head, each.
+	// Zero means 32768.
+	MaxHeaderBytes int
+	// MaxConnections bounds client connections. Zero means what the
+	// file-descriptor limit allows, with a reserve kept.
+	MaxConnections int
+
+	// TrustedProxies are the peers whose identity fields are believed.
+	TrustedProxies []netip.Prefix
+	// ProxyStatus adds Proxy-Status (RFC 9209) to responses.
+	ProxyStatus bool
+	// KeepEncodedSlash forwards %2F and %5C in a path instead of refusing them.
+	KeepEncodedSlash bool
+
+	Origins []Origin
+	Groups  []Group
+	Routes  []Route
+
+	// Log receives events: breaker moves, accept errors, the drain. Nil: none.
+	Log *zap.Logger
+	// AccessLog receives one record a request. Its core must not block. Nil: none.
+	AccessLog *zap.Logger
+	// OnFailure is told of each attempt that counts against its origin, so
+	// that a health checker can hurry. It is called on the request's
+	// goroutine and must return at once. Nil: nobody is told.
+	OnFailure func(origin string, o failover.Outcome)
+}
+
+// HostMode says which Host field an origin is sent.
+type HostMode uint8
+
+const (
+	// HostClient sends what the client sent.
+	HostClient HostMode = iota
+	// HostOrigin sends the host of the origin's own URL.
+	HostOrigin
+	// HostLiteral sends Origin.HostLiteral.
+	HostLiteral
+)
+
+// Origin is a server that owns content.
+type Origin struct {
+	// Name is unique among the origins and stands in logs.
+	Name string
+	// URL is "http://host:port", "https://host:port" or "unix:/path".
+	URL string
+	// Host says which Host field is sent; HostLiteral is used with the mode of that name.
+	Host        HostMode
+	HostLiteral string
+	// TLS is used for https; nil means the system's roots and the URL's host
+	// as the server name.
+	TLS *tls.Config
+	// ConnectTimeout bounds resolving, connecting and the TLS handshake together.
+	ConnectTimeout time.Duration
+	// ResponseHeaderTimeout bounds the time from the request's last byte to
+	// the end of the final response's head. Zero means no limit.
+	ResponseHeaderTimeout time.Duration
+	// MaxConnections bounds connections over all routes. Zero means no limit.
+	MaxConnections int
+}
+
+// Group is a primary and a secondary origin and their pointer.
+type Group struct {
+	Name string
+	// Primary and Secondary name origins. Secondary may be empty: a plain proxy.
+	Primary, Secondary string
+	// Pointer says which of them is active. Its owner runs it and feeds it verdicts.
+	Pointer *failover.Group
+	// Policy says what may fail over. HasSecondary is set by New.
+	Policy failover.PolicyConfig
+}
+
+// Route is a match, a group and a bulkhead.
+type Route struct {
+	// Name is unique among the routes and stands in logs.
+	Name string
+	// Match is a net/http.ServeMux pattern.
+	Match string
+	// Group names a group.
+	Group string
+	// MaxBodyBytes bounds a request's body. Zero means no limit.
+	MaxBodyBytes int64
+	// Timeout bounds queue and both attempts, up to the final response's
+	// head. Zero means no limit.
+	Timeout  time.Duration
+	Bulkhead bulkhead.Config
+	Breaker  BreakerConfig
+}
+
+// BreakerConfig sets the breaker of a route towards each of its origins.
+type BreakerConfig struct {
+	// ConsecutiveFailures opens the breaker. Zero means that there is none.
+	ConsecutiveFailures int
+	// OpenFor is how long it refuses before it lets trials through.
+	OpenFor time.Duration
+	// HalfOpenTrials is how many trials may be on their way at once, and how
+	// many must succeed in a row to close it. Zero means 1.
+	HalfOpenTrials int
+}

@@ -1,0 +1,257 @@
+package proxy
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/fairlead/fairlead/internal/http1"
+	"github.com/fairlead/fairlead/internal/netx"
+)
+
+// conn is one client's HTTP/1.1 connection: a front door. One goroutine
+// serves it; only the sweeper and an upload reach in from outside, in the ways
+// that watch and bodySource say.
+type conn struct {
+	srv *Server
+	nc  net.Conn
+	tcp *net.TCPConn    // nil on a unix socket
+	raw syscall.RawConn // nil where a connection can't be waited for without a buffer
+
+	// Of the sweeper.
+	slot   int   // guarded by the roster's mu
+	swept  int64 // the mark at the last visit
+	looked bool  // whether the client was seen to be there in this wait
+
+	// Of the connection's goroutine.
+	x       exchange
+	bufs    *buffers // nil while the connection waits for a request
+	r, w    int      // bufs.in[r:w] is unread
+	skipped int      // empty lines before the head count towards its limit
+	scanned int      // bytes of the head that were searched for its end
+	headBy  int64    // when the head must be there; 0: none has begun
+	next    next
+	ready   func(fd uintptr) bool // onReadable, bound once
+
+	clientBody clientBody
+	pending    []byte // a response's head that has not left yet
+	chunked    bool   // the response's body is sent in chunks
+	untilClose bool   // the response's body ends with the connection
+	lingering  bool   // what the client still sends is taken before the close
+	lim        limitedSource
+}
+
+// next is what a connection's goroutine does next.
+type next uint8
+
+const (
+	nextRead  next = iota // needs more bytes from the client
+	nextServe             // has a request whose serving reads from the client
+	nextClose             // is at its end
+)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc}
+	c.tcp, _ = nc.(*net.TCPConn)
+	if sc, ok := nc.(syscall.Conn); ok && canWaitRaw {
+		c.raw, _ = sc.SyscallConn()
+	}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		ip := a.AddrPort().Addr().Unmap().WithZone("")
+		c.x.peer = ip.AppendTo(nil)
+		c.x.trusted = s.trusts(ip)
+	}
+	c.x.srv, c.x.client, c.x.proto = s, c, "http"
+	c.x.call = c.x.callOrigin
+	c.x.wake = c.wake
+	c.ready = c.onReadable
+	return c
+}
+
+// trusts reports whether a peer's identity fields are believed.
+func (s *Server) trusts(ip netip.Addr) bool {
+	for _, p := range s.cfg.TrustedProxies {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// wake ends whatever the connection's goroutine is blocked in on the client's
+// side. It never closes the connection: while its goroutine waits inside a
+// RawConn, Close would wait for that goroutine.
+func (c *conn) wake() { _ = c.nc.SetDeadline(longAgo) }
+
+// gone reports whether the client closed its side. It is the sweeper's.
+func (c *conn) gone() bool { return c.raw != nil && netx.PeerClosed(c.raw) }
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.close()
+	c.rest()
+	for {
+		switch c.await() {
+		case nextServe:
+			c.x.serve()
+			if !c.turn() {
+				return
+			}
+		case nextClose:
+			return
+		}
+	}
+}
+
+// serveBuffered serves the requests whose bytes are here. It returns nextRead
+// when they are used up, and nextServe for one whose serving needs the
+// client's side: that must be done outside a RawConn's callback.
+func (c *conn) serveBuffered() next {
+	for c.bufs != nil {
+		ok, err := c.parse()
+		if err != nil {
+			c.refuseHead(refuseHead(err))
+			return nextClose
+		}
+		if !ok {
+			break
+		}
+		if c.x.body.streamed() || c.x.req.Upgrade != nil {
+			return nextServe
+		}
+		c.x.serve()
+		if !c.turn() {
+			return nextClose
+		}
+	}
+	if c.srv.draining.Load() && c.r == c.w {
+		return nextClose
+	}
+	return nextRead
+}
+
+// turn prepares for the next request. It reports whether there may be one.
+func (c *conn) turn() bool {
+	c.pending = nil
+	c.headBy, c.scanned, c.skipped = 0, 0, 0
+	if c.x.closeAfter || c.x.interrupted() != causeNone {
+		c.lingering = c.lingering || c.x.body.unread() && c.x.result < resultLeft
+		return false
+	}
+	if c.r == c.w {
+		c.rest()
+	}
+	return true
+}
+
+// rest gives the buffers back and begins the wait for a request.
+func (c *conn) rest() {
+	if c.bufs != nil {
+		c.bufs.put()
+		c.bufs, c.x.buf = nil, nil
+	}
+	c.r, c.w = 0, 0
+	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.cfg.IdleTimeout)))
+}
+
+// parse looks for a request in what is buffered. ok is false when its head is
+// not complete.
+func (c *conn) parse() (ok bool, err error) {
+	if c.scanned == 0 {
+		n := http1.EmptyLines(c.unread())
+		c.r += n
+		c.skipped += n
+	}
+	if c.r == c.w {
+		if c.skipped > c.srv.maxHead {
+			return false, http1.TooLarge(nil)
+		}
+		return false, nil
+	}
+	in := c.unread()
+	end, err := http1.HeadEnd(in, c.scanned)
+	if err != nil {
+		return false, err
+	}
+	if end == 0 || end > c.srv.maxHead {
+		if end > 0 || len(in) >= c.srv.maxHead {
+			return false, http1.TooLarge(in[:min(len(in), c.srv.maxHead)])
+		}
+		c.scanned = len(in)
+		if c.headBy == 0 {
+			c.headBy = after(c.srv.clock.now(), c.srv.cfg.RequestHeaderTimeout)
+			c.x.mark.Store(at(phaseHead, c.headBy))
+		}
+		return false, nil
+	}
+	if err := c.x.req.Parse(in[:end]); err != nil {
+		return false, err
+	}
+	c.r += end
+	return true, c.setBody()
+}
+
+// setBody tells the exchange what body the request has, and how much of it is
+// here.
+func (c *conn) setBody() error {
+	req, b := &c.x.req, &c.clientBody
+	b.kind, b.remain = req.Body, req.Length
+	switch req.Body {
+	case http1.BodyLength:
+		here := min(int64(c.w-c.r), b.remain)
+		ready := c.bufs.in[c.r : c.r+int(here)]
+		c.r += int(here)
+		b.remain -= here
+		c.x.body.set(c, req.Body, req.Length, ready, b.remain == 0)
+	case http1.BodyChunked:
+		b.chunks.Reset()
+		data, n, err := b.chunks.Decode(c.unread())
+		if err != nil {
+			return err
+		}
+		c.r += n
+		c.x.body.set(c, req.Body, -1, data, b.chunks.Done())
+	default:
+		c.x.body.set(c, http1.BodyNone, 0, nil, true)
+	}
+	return nil
+}
+
+// unread is what has come from the client and was not used yet.
+func (c *conn) unread() []byte { return c.bufs.in[c.r:c.w] }
+
+// space is where the next bytes from the client go; it is never empty.
+func (c *conn) space() []byte {
+	if c.bufs == nil {
+		c.bufs = getBuffers()
+		c.x.buf = c.bufs
+	}
+	b := c.bufs
+	if c.r > 0 {
+		copy(b.in, b.in[c.r:c.w])
+		c.r, c.w = 0, c.w-c.r
+	}
+	if c.w == len(b.in) {
+		grown := make([]byte, min(2*len(b.in), c.srv.maxHead+inSize))
+		copy(grown, b.in[:c.w])
+		b.in = grown
+	}
+	return b.in[c.w:]
+}
+
+// close ends the connection. What a client has still on its way is taken for
+// a moment, so that the last response is not destroyed by a reset.
+func (c *conn) close() {
+	if v := recover(); v != nil {
+		c.srv.panicked(v)
+		c.x.release()
+	}
+	if c.lingering {
+		c.drainClient()
+	}
+	if c.bufs != nil {
+		c.bufs.put()
+		c.bufs, c.x.buf = nil, nil
+	}
+	_ = c.nc.Close()
+}

@@ -1,0 +1,90 @@
+package proxy
+
+import "time"
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// await waits for bytes from the client and serves what it can of them.
+func (c *conn) await() next {
+	if c.raw == nil {
+		return c.awaitPlain()
+	}
+	c.next = nextClose
+	if err := c.raw.Read(c.ready); err != nil {
+		return c.awaitFailed()
+	}
+	return c.next
+}
+
+// onReadable is called by RawConn.Read at first and each time the socket has
+// become readable. It reads without blocking, serves every request that is
+// there, and returns false to wait for more.
+//
+// Serving inside the callback is what spares a system call a request: a new
+// RawConn.Read begins by clearing the poller's readiness, so it has to try a
+// read first, which on a connection that waits for its client always fails
+// with EAGAIN. Within one RawConn.Read the readiness is not cleared but
+// consumed by each wait, before the read that follows it; so a read that did
+// not fill its buffer has drained the socket, and whatever comes later wakes
+// the next wait. What that can't see is a FIN that came together with the last
+// bytes, since it gives no event of its own: the sweeper looks for it once in
+// each wait.
+//
+// The price: until the callback returns true, the connection's read side is
+// locked. Nothing in here may read from the client or close the connection.
+func (c *conn) onReadable(fd uintptr) bool {
+	for {
+		if c.bufs != nil && c.w > c.r && c.scanned < c.w-c.r {
+			if c.next = c.serveBuffered(); c.next != nextRead {
+				return true
+			}
+		}
+		p := c.space()
+		n, again, err := readNow(fd, p)
+		if again {
+			if c.r == c.w {
+				c.rest()
+			}
+			return false
+		}
+		if n <= 0 || err != nil {
+			c.next = nextClose
+			return true
+		}
+		c.w += n
+		if c.next = c.serveBuffered(); c.next != nextRead {
+			return true
+		}
+		if n < len(p) {
+			return false
+		}
+	}
+}
+
+// awaitPlain is await where there is no RawConn: it holds a buffer while it waits.
+func (c *conn) awaitPlain() next {
+	for {
+		if c.bufs != nil && c.w > c.r && c.scanned < c.w-c.r {
+			if n := c.serveBuffered(); n != nextRead {
+				return n
+			}
+		}
+		n, err := c.nc.Read(c.space())
+		if err != nil {
+			return c.awaitFailed()
+		}
+		c.w += n
+		if n := c.serveBuffered(); n != nextRead {
+			return n
+		}
+	}
+}
+
+// awaitFailed sorts out why no more bytes came.
+func (c *conn) awaitFailed() next {
+	if c.x.interrupted() == causeHeadTimeout {
+		c.refuseHead(refuseHeadTimeout)
+	}
+	return nextClose
+}

@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/fairlead/fairlead/internal/http1"
+)
+
+const (
+	// lingerFor and lingerBytes bound how long, and how much, a client may
+	// still send after the last response on its connection.
+	lingerFor   = time.Second
+	lingerBytes = 256 << 10
+	// refuseWithin bounds the write of an error to a client that was
+	// interrupted.
+	refuseWithin = time.Second
+)
+
+// framing implements client.
+func (c *conn) framing(resp *http1.Response) http1.BodyKind {
+	switch resp.Body {
+	case http1.BodyChunked, http1.BodyUntilClose:
+		if c.x.req.Minor == 0 {
+			return http1.BodyUntilClose
+		}
+		return http1.BodyChunked
+	}
+	return resp.Body
+}
+
+// interim implements client.
+func (c *conn) interim(resp *http1.Response) error {
+	if c.x.req.Minor == 0 {
+		return nil
+	}
+	head := http1.AppendResponseHead(nil, resp, &http1.ResponseOut{Body: http1.BodyNone})
+	_, err := c.nc.Write(head)
+	return err
+}
+
+// head implements client. The head is kept until the first of the body is there.
+func (c *conn) head(resp *http1.Response, out *http1.ResponseOut) {
+	out.KeepAlive = c.x.req.Minor == 0 && !out.Close
+	c.bufs.out = http1.AppendResponseHead(c.bufs.out[:0], resp, out)
+	c.pending = c.bufs.out
+	c.chunked, c.untilClose = out.Body == http1.BodyChunked, out.Body == http1.BodyUntilClose
+}
+
+// body implements client: head, framing and data leave in one write.
+func (c *conn) body(buf []byte, from, to int, last bool, trailers []http1.Field) error {
+	if c.chunked {
+		from, buf = frameChunk(buf, from, to)
+		if last {
+			buf = http1.AppendLastChunk(buf, trailers)
+		}
+		to = len(buf)
+	}
+	if n := len(c.pending); n > 0 && n <= from {
+		from -= n
+		copy(buf[from:], c.pending)
+		c.pending = nil
+	} else if n > 0 {
+		if _, err := c.nc.Write(c.pending); err != nil {
+			return err
+		}
+		c.pending = nil
+	}
+	if from == to {
+		return nil
+	}
+	_, err := c.nc.Write(buf[from:to])
+	return err
+}
+
+// limitedSource is the io.LimitedReader that TCPConn.ReadFrom knows how to
+// splice from, kept in the connection.
+type limitedSource struct{ io.LimitedReader }
+
+// splice implements client.
+func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
+	src := x.oc.TCP()
+	if src == nil || c.tcp == nil || c.chunked {
+		return 0, false, nil
+	}
+	moved, err = c.spliceTo(c.tcp, src, n)
+	if err == nil && moved < n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && c.gone() {
+		x.interrupt(causeLeft)
+	}
+	return moved, true, err
+}
+
+// spliceTo moves n bytes from src to dst; where the system can't splice, it
+// copies.
+func (c *conn) spliceTo(dst, src *net.TCPConn, n int64) (int64, error) {
+	c.lim.R, c.lim.N = src, n
+	defer func() { c.lim.R = nil }()
+	return dst.ReadFrom(&c.lim.LimitedReader)
+}
+
+// abort implements client. A body whose length the client knows is ended by the
+// close that follows; one that ends with the connection needs a reset, or it
+// would look whole.
+func (c *conn) abort() {
+	c.pending = nil
+	if c.tcp != nil && c.untilClose {
+		_ = c.tcp.SetLinger(0)
+	}
+}
+
+// refuse implements client.
+func (c *conn) refuse(x *exchange, r *refusal) {
+	if x.interrupted() != causeNone {
+		_ = c.nc.SetDeadline(time.Now().Add(refuseWithin))
+	}
+	buf := c.appendRefusal(c.bufs.out[:0], r, x.closeAfter, x.id)
+	if _, err := c.nc.Write(buf); err != nil {
+		x.closeAfter = true
+		return
+	}
+	c.lingering = x.closeAfter
+}
+
+// refuseHead answers what never became an exchange.
+func (c *conn) refuseHead(r *refusal) {
+	x := &c.x
+	x.begin()
+	x.closeAfter = true
+	x.status, x.result = r.status, resultRefused
+	if c.bufs == nil {
+		c.bufs = getBuffers()
+		x.buf = c.bufs
+	}
+	c.refuse(x, r)
+	x.finish()
+}
+
+// appendRefusal writes a response of our own.
+func (c *conn) appendRefusal(dst []byte, r *refusal, end bool, id []byte) []byte {
+	var bodyBuf [512]byte
+	var body []byte
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(r.status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, statusText(r.status)...)
+	dst = append(dst, "\r\nDate: "...)
+	dst = append(dst, *c.srv.clock.date.Load()...)
+	if r.text != "" {
+		var contentType string
+		body, contentType = appendRefusalBody(bodyBuf[:0], r, c.x.req.Get(http1.FieldAccept), id)
+		dst = append(dst, "\r\nContent-Type: "...)
+		dst = append(dst, contentType...)
+		dst = append(dst, "\r\nContent-Length: "...)
+		dst = strconv.AppendInt(dst, int64(len(body)), 10)
+	}
+	if r.retryAfter > 0 {
+		dst = append(dst, "\r\nRetry-After: "...)
+		dst = strconv.AppendInt(dst, int64(r.retryAfter), 10)
+	}
+	if r.allow != "" {
+		dst = append(dst, "\r\nAllow: "...)
+		dst = append(dst, r.allow...)
+	}
+	if c.srv.cfg.ProxyStatus {
+		dst = append(dst, "\r\nProxy-Status: "...)
+		dst = appendProxyStatus(dst, r)
+	}
+	if end {
+		dst = append(dst, "\r\nConnection: close"...)
+	} else if c.x.req.Minor == 0 {
+		dst = append(dst, "\r\nConnection: keep-alive"...)
+	}
+	dst = append(dst, "\r\n\r\n"...)
+	if c.x.req.MethodID != http1.MethodHEAD {
+		dst = append(dst, body...)
+	}
+	return dst
+}
+
+// drainClient ends the sending side and takes what the client has still on its
+// way, so that the response is not lost to a reset (RFC 9112, section 9.6). It
+// reads, so it must run outside a RawConn's callback.
+func (c *conn) drainClient() {
+	w, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || w.CloseWrite() != nil {
+		return
+	}
+	_ = c.nc.SetDeadline(time.Now().Add(lingerFor))
+	buf := c.space()
+	for n := 0; n < lingerBytes; {
+		m, err := c.nc.Read(buf)
+		if err != nil {
+			return
+		}
+		n += m
+	}
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import "github.com/fairlead/fairlead/failover"
+
+// dispatch sends an admitted request where the pointer points, and from there,
+// if it must, elsewhere. When it returns the client has been answered.
+func (x *exchange) dispatch() {
+	var parkUntil int64
+	for {
+		x.pointer = x.route.pointer.Pointer()
+		l := x.route.legs[x.pointer.Target]
+		if l == nil {
+			x.refuse(refuseNoOrigin)
+			return
+		}
+		first := x.try(l, 1)
+		switch {
+		case x.halted:
+			x.refuseHalted()
+			return
+		case first.Class == failover.ClassNone:
+			x.relay(resultServed)
+			return
+		case x.mayFailOver(first):
+			x.failOver(l, first)
+			return
+		case first.Responded() && x.oc != nil:
+			x.relay(resultServed)
+			return
+		}
+		if x.replayable || !x.nothingSent(first) {
+			x.giveUp(first, failover.Outcome{})
+			return
+		}
+		switch x.route.policy.Unsafe() {
+		case failover.UnsafeUnsent:
+			x.sendUnsent(l, first)
+			return
+		case failover.UnsafeNever:
+			x.giveUp(first, failover.Outcome{})
+			return
+		}
+		if parkUntil == 0 {
+			parkUntil = x.srv.clock.now() + int64(x.route.policy.ParkTimeout())
+		}
+		if r := x.park(parkUntil); r != nil || x.interrupted() != causeNone {
+			x.refuse(r)
+			return
+		}
+	}
+}
+
+// mayFailOver reports whether a failed attempt may be followed by one at the
+// other origin, and records why not.
+func (x *exchange) mayFailOver(o failover.Outcome) bool {
+	switch {
+	case !x.covered || !x.route.policy.Failed(o):
+		return false
+	case x.left() < failover.MinLeft:
+		x.whyNot = failover.WhyNotTimeout
+		return false
+	case x.interrupted() == causeLeft:
+		x.whyNot = failover.WhyNotClientLeft
+		return false
+	}
+	return true
+}
+
+// failOver sends the request to the other origin, and applies the both-fail
+// rule. The failed response of the first, if there is one, is held meanwhile.
+func (x *exchange) failOver(l *leg, first failover.Outcome) {
+	if x.oc != nil {
+		x.hold()
+		if !x.held.whole {
+			first.Status = 0
+		}
+	}
+	second := x.try(x.route.legs[l.role.Other()], 2)
+	switch {
+	case second.Class == failover.ClassBreakerOpen:
+		x.whyNot = failover.WhyNotBreakerOpen
+	case x.halted && x.whyNot == failover.WhyNotSameEndpoint:
+	case x.halted:
+		x.refuseHalted()
+		return
+	case second.Class == failover.ClassNone:
+		x.relay(resultFailedOver)
+		return
+	}
+	x.giveUp(first, second)
+}
+
+// giveUp answers a request for which no attempt succeeded.
+func (x *exchange) giveUp(first, second failover.Outcome) {
+	switch failover.BothFailed(first, second) {
+	case failover.AnswerSecond:
+		x.relay(resultFailed)
+	case failover.AnswerFirst:
+		x.relayHeld(resultFailed)
+	default:
+		x.result = resultFailed
+		if second.Class != failover.ClassNone && second.Class != failover.ClassBreakerOpen {
+			first = second
+		}
+		x.refuse(refuseOutcome(first, x.route.openSeconds))
+	}
+}
+
+// sendUnsent sends an uncovered request, of which nothing was sent, to the
+// other origin at once.
+func (x *exchange) sendUnsent(l *leg, first failover.Outcome) {
+	other := x.route.legs[l.role.Other()]
+	if other == nil {
+		x.giveUp(first, failover.Outcome{})
+		return
+	}
+	second := x.try(other, 2)
+	switch {
+	case x.halted:
+		x.refuseHalted()
+	case x.oc != nil:
+		x.relay(resultFailedOver)
+	default:
+		x.giveUp(first, second)
+	}
+}
+
+// nothingSent reports whether no byte of the request has left for any origin.
+func (x *exchange) nothingSent(o failover.Outcome) bool {
+	return !x.last.sent && (o.Class.Unsent() || o.Class == failover.ClassBreakerOpen || o.Class == failover.ClassWrite)
+}
+
+// refuseHalted answers a request whose attempt ended for a reason that is
+// nobody's failure.
+func (x *exchange) refuseHalted() {
+	if x.limited {
+		x.result = resultShed
+		x.refuse(refuseOriginLimit)
+		return
+	}
+	x.refuse(x.refuseCause(x.interrupted()))
+}

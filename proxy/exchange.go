@@ -1,0 +1,265 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fairlead/fairlead/bulkhead"
+	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/internal/http1"
+	"github.com/fairlead/fairlead/internal/upstream"
+)
+
+// exchange is one request and its response. It knows no wire: a front door
+// (client) fills req, calls serve, and is called back with the response. The
+// struct is reused for every request of its connection or stream.
+type exchange struct {
+	watch
+	srv    *Server
+	client client
+	req    http1.Request
+	resp   http1.Response
+	buf    *buffers
+	call   func() (struct{}, error) // callOrigin, bound once
+	record []zap.Field              // the access record's one field, made once
+
+	// The client, set once.
+	peer    []byte // its address; nil on a unix socket
+	proto   string // "http" or "https"
+	trusted bool   // it is a trusted proxy
+
+	// The request.
+	start      int64  // server clock, nanoseconds
+	id         []byte // X-Request-Id; aliases idBuf or the request's head
+	idBuf      [32]byte
+	body       upload
+	route      *routeState // nil if none matched
+	permit     bulkhead.Permit
+	pointer    *failover.State // as read when the permit was granted
+	covered    bool            // may fail over
+	replayable bool            // covered method without a body: a dead pooled connection is replaced
+	whyNot     failover.WhyNot
+	queued     time.Duration
+	parked     time.Duration
+
+	// The attempt that is under way, or the last one.
+	tries   [2]attempt
+	tried   int
+	last    *attempt // of tries
+	leg     *leg
+	nth     int // 1, or 2 at the other origin
+	oc      *upstream.Conn
+	outcome failover.Outcome
+	halted  bool // it ended for a reason that is nobody's failure
+	limited bool // namely our own limit on connections
+	held    heldResponse
+
+	// The response's head is buf.resp[headAt:bodyAt], and the first of its
+	// body buf.resp[bodyAt:filled].
+	headAt, bodyAt, filled int
+	respBody               originBody
+	out                    http1.ResponseOut
+
+	// What became of it.
+	result     result
+	status     int
+	sent       int64 // body bytes to the client
+	end        int64 // server clock; set for the log only
+	closeAfter bool  // the client's connection ends with this exchange
+}
+
+// result is what became of a request, for the counters: accepted = served +
+// failed over + shed + failed + left.
+type result uint8
+
+const (
+	resultServed     result = iota // an origin's response, from the first candidate
+	resultFailedOver               // an origin's response, after a failover
+	resultShed                     // refused by a bulkhead or a connection limit
+	resultFailed                   // an error of ours, or a response that broke off
+	resultLeft                     // the client went away first
+	resultRefused                  // a bad request or no route: it was never accepted
+)
+
+var resultNames = [...]string{"served", "failed_over", "shed", "failed", "left", "refused"}
+
+func (r result) String() string { return resultNames[r] }
+
+// client is the front door: the side of an exchange that faces the client.
+// Its methods are called by the exchange's goroutine unless they say otherwise.
+type client interface {
+	// framing is how a response's body will be delimited towards the client.
+	framing(resp *http1.Response) http1.BodyKind
+	// interim relays a 1xx response at once, where the version has them.
+	interim(resp *http1.Response) error
+	// head takes the final response's head. It leaves with the first body
+	// bytes, so body must be called at least once after it.
+	head(resp *http1.Response, out *http1.ResponseOut)
+	// body sends buf[from:to] as the next piece of the body. The front door
+	// may write into the free room before from and after to, up to roomBefore
+	// and roomAfter bytes. last ends the message.
+	body(buf []byte, from, to int, last bool, trailers []http1.Field) error
+	// splice moves n bytes of a body of known length from the origin's socket
+	// without copying. can is false when this front door has no such way.
+	splice(x *exchange, n int64) (moved int64, can bool, err error)
+	// refuse sends a response of our own.
+	refuse(x *exchange, r *refusal)
+	// tunnel relays bytes both ways after a 101, until both sides ended.
+	tunnel(x *exchange) error
+	// abort ends the response unmistakably before its end.
+	abort()
+}
+
+// serve takes the request in x.req from its route to its account. The caller
+// has set req, body, trusted and buf.
+func (x *exchange) serve() {
+	x.begin()
+	if r := x.admit(); r != nil {
+		x.refuse(r)
+	} else {
+		x.dispatch()
+	}
+	x.finish()
+}
+
+// begin resets what the last exchange left.
+func (x *exchange) begin() {
+	x.start = x.srv.clock.now()
+	x.route, x.pointer, x.leg = nil, nil, nil
+	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
+	x.queued, x.parked = 0, 0
+	x.tried, x.nth, x.last, x.limited = 0, 1, nil, false
+	x.result, x.status, x.sent = resultFailed, 0, 0
+	x.closeAfter = x.req.Close || x.srv.draining.Load()
+	x.held.reset()
+	x.id = x.requestID()
+	x.limit(noLimit)
+}
+
+// admit finds the route and takes a permit. It returns why the request can't
+// go on.
+func (x *exchange) admit() *refusal {
+	x.result = resultRefused
+	if x.req.Form == http1.FormAsterisk {
+		return answerOptions
+	}
+	if err := http1.CheckPath(x.req.Path, x.srv.cfg.KeepEncodedSlash); err != nil {
+		return refuseHead(err)
+	}
+	if x.req.Looped(x.srv.instance) {
+		return refuseLoop
+	}
+	table := x.srv.table
+	i := table.router.Match(x.req.Method, x.req.Host, x.req.Path)
+	if i < 0 {
+		return refuseNoRoute
+	}
+	x.route = table.routes[i]
+	if x.body.tooLarge(x.route.maxBody) {
+		return refuseBodyTooLarge
+	}
+	x.route.stats.accepted.Add(1)
+	x.result = resultFailed
+	x.limit(after(x.start, x.route.timeout))
+	fromPeer := x.trusted && x.req.Get(http1.FieldFailoverAttempt) != nil
+	x.replayable = x.route.policy.CoversMethod(x.req.Method) && !x.body.present()
+	x.covered, x.whyNot = x.route.policy.Covers(x.req.Method, x.body.present(), fromPeer)
+	return x.acquire()
+}
+
+// acquire takes a permit, waiting in the queue if the bulkhead has one.
+func (x *exchange) acquire() *refusal {
+	if x.route.bulk.TryAcquire(&x.permit) {
+		return nil
+	}
+	if c := x.enter(phaseWait, x.watch.until); c != causeNone {
+		return x.refuseCause(c)
+	}
+	from := x.srv.clock.now()
+	ctx, done := x.context()
+	err := x.route.bulk.Acquire(ctx, &x.permit)
+	done()
+	x.queued += time.Duration(x.srv.clock.now() - from)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bulkhead.ErrFull):
+		x.result = resultShed
+		return refuseFull
+	case errors.Is(err, bulkhead.ErrQueueTimeout):
+		x.result = resultShed
+		return refuseQueueTimeout
+	default:
+		return x.refuseCause(x.interrupted())
+	}
+}
+
+// refuseCause is the answer to an interrupt; the result follows from it.
+func (x *exchange) refuseCause(c cause) *refusal {
+	switch c {
+	case causeLeft, causeIdle:
+		x.result = resultLeft
+		return nil
+	case causeBadBody:
+		x.result = resultLeft
+		return refuseBadChunk
+	case causeBodyTooLarge:
+		x.result = resultLeft
+		return refuseBodyTooLarge
+	case causeBodyIdle:
+		x.result = resultLeft
+		return refuseBodyIdle
+	case causeForced:
+		x.result = resultFailed
+		return refuseShuttingDown
+	default:
+		x.result = resultFailed
+		return refuseTimeout
+	}
+}
+
+// refuse answers the client with a response of our own; nil when there is
+// nobody to answer.
+func (x *exchange) refuse(r *refusal) {
+	x.release()
+	if r == nil {
+		x.closeAfter = true
+		return
+	}
+	if r.end || x.body.unread() {
+		x.closeAfter = true
+	}
+	x.status = r.status
+	x.mark.Store(at(phaseBody, x.idleDeadline()))
+	x.client.refuse(x, r)
+}
+
+// idleDeadline is when no byte will have moved for too long, from now. The
+// coarse clock is up to one sweep behind.
+func (x *exchange) idleDeadline() int64 {
+	return after(x.srv.clock.coarse.Load()+int64(sweepEvery), x.srv.cfg.BodyIdleTimeout)
+}
+
+// release returns the permit, if it is held.
+func (x *exchange) release() {
+	if x.permit.Held() {
+		x.permit.Release()
+	}
+}
+
+// finish accounts for the exchange.
+func (x *exchange) finish() {
+	x.release()
+	x.forgive(causeTimeout)
+	if x.route != nil {
+		x.route.stats.count(x.result)
+	} else {
+		x.srv.refused.Add(1)
+	}
+	if x.srv.access != nil {
+		x.end = x.srv.clock.now()
+		x.logAccess()
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package proxy
+
+// connectionLimit is the limit where file descriptors have none that can be
+// asked for.
+func connectionLimit() int { return 1 << 16 }

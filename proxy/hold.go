@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/fairlead/fairlead/internal/http1"
+)
+
+const (
+	// maxHeld bounds the failed response that is held for the case that the
+	// other origin fails too.
+	maxHeld = 64 << 10
+	// holdFor bounds the wait for the rest of it: a failover must not wait
+	// for the body of an error page.
+	holdFor = 100 * time.Millisecond
+)
+
+// heldResponse is the primary's failed response: its head as received and its
+// body without framing.
+type heldResponse struct {
+	head, body []byte
+	whole      bool
+}
+
+func (h *heldResponse) reset() { *h = heldResponse{} }
+
+// hold reads the response of a failed attempt to its end and gives its
+// connection back. A response that is too large or too slow is not held.
+func (x *exchange) hold() {
+	b := x.buf
+	head := b.resp[x.headAt:x.bodyAt]
+	x.held.head = append([]byte(nil), head...)
+	x.enter(phaseBody, x.srv.clock.now()+int64(holdFor))
+	p := b.resp[x.bodyAt:x.filled]
+	for {
+		from, to, err := x.respBody.take(p)
+		x.held.body = append(x.held.body, p[from:to]...)
+		if x.respBody.done {
+			x.held.whole = true
+			x.settleHeld()
+			return
+		}
+		if err != nil || len(x.held.body) > maxHeld {
+			break
+		}
+		p = b.resp[roomBefore : len(b.resp)-roomAfter]
+		n, err := x.oc.Read(p)
+		if n == 0 && err != nil {
+			if x.held.whole = err == io.EOF && x.respBody.eof(); x.held.whole {
+				x.settleHeld()
+				return
+			}
+			break
+		}
+		p = p[:n]
+	}
+	x.held.reset()
+	x.drop()
+	x.forgive(causeBodyIdle)
+}
+
+// settleHeld gives back the connection of a held response but keeps the
+// permit: the exchange goes on.
+func (x *exchange) settleHeld() {
+	c := x.detach()
+	oc := x.oc
+	x.oc = nil
+	if c == causeNone && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
+		x.leg.pool.Put(oc)
+	} else {
+		_ = oc.Close()
+	}
+	x.forgive(causeBodyIdle)
+}
+
+// relayHeld sends the held response.
+func (x *exchange) relayHeld(result result) {
+	x.result = result
+	if x.resp.Parse(x.held.head, x.req.MethodID) != nil {
+		x.refuse(refuseHalted) // it parsed before
+		return
+	}
+	x.status = x.resp.Status
+	if x.resp.Body != http1.BodyNone {
+		x.resp.Body, x.resp.Length = http1.BodyLength, int64(len(x.held.body))
+	}
+	x.leg = x.tries[0].leg
+	x.respBody.reset(http1.BodyNone, 0)
+	x.sendHead()
+	x.release()
+	buf := make([]byte, roomBefore+len(x.held.body)+roomAfter)
+	copy(buf[roomBefore:], x.held.body)
+	x.sendBody(buf, roomBefore, roomBefore+len(x.held.body), true)
+}

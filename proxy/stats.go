@@ -1,0 +1,63 @@
+package proxy
+
+import "sync/atomic"
+
+// routeStats counts what became of a route's requests:
+// accepted = served + failed over + shed + failed + left.
+type routeStats struct {
+	accepted  atomic.Uint64
+	results   [resultRefused]atomic.Uint64
+	parked    atomic.Uint64
+	connRetry atomic.Uint64
+	parkedNow atomic.Int64
+}
+
+func (s *routeStats) count(r result) {
+	if r < resultRefused {
+		s.results[r].Add(1)
+	}
+}
+
+// RouteStats is a route's counters at one moment. Once all requests have
+// ended, Accepted is the sum of Served, FailedOver, Shed, Failed and Left.
+type RouteStats struct {
+	Route string
+
+	Accepted   uint64 // requests that found the route and were not malformed
+	Served     uint64 // answered by the first candidate
+	FailedOver uint64 // answered by the other origin, or after a redirect by a breaker
+	Shed       uint64 // refused by the bulkhead or a connection limit
+	Failed     uint64 // answered with an error of ours, or broken off
+	Left       uint64 // the client went away first, or spoilt its own request
+
+	Parked    uint64 // requests that were parked, however often
+	ConnRetry uint64 // dead pooled connections that were replaced
+
+	InUse     int // permits held now
+	Queued    int // requests in the queue now
+	ParkedNow int // requests parked now
+}
+
+// Stats reports on every route, in the order of the configuration. It may be
+// called from any goroutine.
+func (s *Server) Stats() []RouteStats {
+	routes := s.table.routes
+	stats := make([]RouteStats, len(routes))
+	for i, r := range routes {
+		stats[i] = RouteStats{
+			Route:      r.name,
+			Accepted:   r.stats.accepted.Load(),
+			Served:     r.stats.results[resultServed].Load(),
+			FailedOver: r.stats.results[resultFailedOver].Load(),
+			Shed:       r.stats.results[resultShed].Load(),
+			Failed:     r.stats.results[resultFailed].Load(),
+			Left:       r.stats.results[resultLeft].Load(),
+			Parked:     r.stats.parked.Load(),
+			ConnRetry:  r.stats.connRetry.Load(),
+			InUse:      r.bulk.InUse(),
+			Queued:     r.bulk.Queued(),
+			ParkedNow:  int(r.stats.parkedNow.Load()),
+		}
+	}
+	return stats
+}

@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sweepEvery is how often deadlines and departures are looked at. It is the
+// precision of every time-out but connect_timeout and queue_timeout, and well
+// within what the promise on departures (250 ms) allows.
+const sweepEvery = 50 * time.Millisecond
+
+// clock is the server's monotonic time in nanoseconds since its start. coarse
+// is as old as the last sweep and costs a load.
+type clock struct {
+	epoch  time.Time
+	coarse atomic.Int64
+	date   atomic.Pointer[[]byte] // the Date field's value, renewed each second
+	second int64                  // the Unix time that date shows; the sweeper's own
+}
+
+func newClock() *clock {
+	c := &clock{epoch: time.Now()}
+	c.tick(c.epoch)
+	return c
+}
+
+func (c *clock) now() int64 { return int64(time.Since(c.epoch)) }
+
+// tick renews what is cached. Only one goroutine may call it.
+func (c *clock) tick(now time.Time) {
+	c.coarse.Store(int64(now.Sub(c.epoch)))
+	if s := now.Unix(); s != c.second {
+		date := now.UTC().AppendFormat(nil, "Mon, 02 Jan 2006 15:04:05 GMT")
+		c.date.Store(&date)
+		c.second = s
+	}
+}
+
+// roster is the set of client connections.
+type roster struct {
+	mu    sync.Mutex
+	conns []*conn // guarded by mu; each knows its slot
+	seen  []*conn // the sweep's own copy
+}
+
+func (r *roster) add(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.slot = len(r.conns)
+	r.conns = append(r.conns, c)
+}
+
+func (r *roster) remove(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.conns) - 1
+	moved := r.conns[last]
+	r.conns[c.slot], moved.slot = moved, c.slot
+	r.conns[last] = nil
+	r.conns = r.conns[:last]
+}
+
+func (r *roster) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns)
+}
+
+// snapshot lists the connections there are now. Only the sweeper may call it;
+// the result is valid until its next call.
+func (r *roster) snapshot() []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.seen)
+	r.seen = append(r.seen[:0], r.conns...)
+	return r.seen
+}
+
+// all lists the connections there are now.
+func (r *roster) all() []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.conns)
+}
+
+// evict closes the connection that has waited the longest for a request, if
+// there is one.
+func (r *roster) evict() {
+	var oldest *conn
+	first := int64(noLimit)
+	for _, c := range r.all() {
+		if mark := c.x.mark.Load(); phase(mark&phaseBits) == phaseIdle && mark <= first {
+			oldest, first = c, mark
+		}
+	}
+	if oldest != nil {
+		oldest.x.interruptIdle()
+	}
+}
+
+// sweep runs until stop is closed: it keeps the clock, enforces deadlines,
+// notices clients that left, and prunes idle connections to origins.
+func (s *Server) sweep(stop <-chan struct{}) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	prune := time.Now()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-ticker.C:
+			now = time.Now() // the tick may be old
+			s.clock.tick(now)
+			mono := s.clock.coarse.Load()
+			for _, c := range s.conns.snapshot() {
+				c.sweep(mono)
+			}
+			if now.Sub(prune) >= time.Second {
+				prune = now
+				s.table.prune(now)
+			}
+		}
+	}
+}
+
+// sweep looks at one connection. A mark that is the same as at the last visit
+// belongs to a wait that has lasted a whole period.
+func (c *conn) sweep(now int64) {
+	mark := c.x.mark.Load()
+	if mark&^phaseBits <= now {
+		c.x.expire(mark, now)
+		return
+	}
+	if mark != c.swept {
+		c.swept, c.looked = mark, false
+		return
+	}
+	switch phase(mark & phaseBits) {
+	case phaseWait:
+		if c.gone() {
+			c.x.interrupt(causeLeft)
+		}
+	case phaseIdle:
+		// Once a wait: the client's FIN may have come together with its
+		// last request, and then no event tells of it (see conn_unix.go).
+		if !c.looked {
+			c.looked = true
+			if c.gone() {
+				c.x.interrupt(causeIdle)
+			}
+		}
+	}
+}

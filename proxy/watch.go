@@ -1,0 +1,229 @@
+package proxy
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead/fairlead/internal/upstream"
+)
+
+// phase is what an exchange or its connection is doing now, as far as time is
+// concerned.
+type phase int64
+
+const (
+	phaseIdle   phase = iota // waits for a request; limit: idle_timeout
+	phaseHead                // has part of a head; limit: request_header_timeout
+	phaseWait                // queued, parked, connecting or waiting for a head; limits: the attempt's and the route's
+	phaseUpload              // as phaseWait, while the request's body is on its way; limits: body_idle_timeout and the route's
+	phaseBody                // the response's body or a tunnel is on its way; limit: body_idle_timeout
+	phaseBits   = 7
+)
+
+// cause says why an exchange was interrupted.
+type cause uint8
+
+const (
+	causeNone          cause = iota
+	causeLeft                // the client went away
+	causeIdle                // no request came
+	causeHeadTimeout         // the request's head took too long
+	causeHeaderTimeout       // the attempt's response head took too long
+	causeTimeout             // the route's timeout ran out
+	causeBodyIdle            // no byte of a body moved
+	causeBadBody             // the request's body is malformed
+	causeBodyTooLarge        // the request's body is over the route's limit
+	causeForced              // the drain ended before the exchange did
+)
+
+// noLimit is the mark's time where there is no deadline.
+const noLimit = math.MaxInt64 &^ phaseBits
+
+// watch is how the sweeper sees an exchange and reaches into it. The exchange
+// says in one atomic word what it is doing and until when; the sweeper looks
+// at that word a few times a second and, when the time has come or the client
+// has left, interrupts whatever the exchange is blocked in. So a request sets
+// no timer and no socket deadline.
+type watch struct {
+	// mark is the deadline, in nanoseconds of the server's clock, with the
+	// phase in its lowest bits.
+	mark atomic.Int64
+
+	mu     sync.Mutex
+	cause  cause              // guarded by mu; the first one stays
+	until  int64              // guarded by mu: end of the route's timeout, or noLimit
+	origin *upstream.Conn     // guarded by mu: interrupted with the exchange
+	cancel context.CancelFunc // guarded by mu: for waits that take a context
+	wake   func()             // wakes reads and writes on the client's side; set once
+}
+
+// at is what mark holds for a phase that ends at a time.
+func at(p phase, deadline int64) int64 { return deadline&^phaseBits | int64(p) }
+
+// after is the end of a period that begins now; a period of zero has none.
+func after(now int64, d time.Duration) int64 {
+	if d <= 0 {
+		return noLimit
+	}
+	return now + int64(d)
+}
+
+// limit sets the end of the route's timeout for the attempts to come.
+func (w *watch) limit(until int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = until
+}
+
+// enter says what the exchange does now and until when. It fails when the
+// exchange has been interrupted.
+func (w *watch) enter(p phase, deadline int64) cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mark.Store(at(p, deadline))
+	return w.cause
+}
+
+// attach makes origin part of what an interrupt reaches, until detach.
+func (w *watch) attach(origin *upstream.Conn, p phase, deadline int64) cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == causeNone {
+		w.origin = origin
+		w.mark.Store(at(p, min(deadline, w.until)))
+	}
+	return w.cause
+}
+
+// detach takes the origin's connection out of reach: after it, nobody else
+// touches the connection.
+func (w *watch) detach() cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.origin = nil
+	return w.cause
+}
+
+// extend moves the deadline while bytes move. It keeps the phase, and within
+// the attempts' phases the route's limit.
+func (w *watch) extend(deadline int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := phase(w.mark.Load() & phaseBits)
+	if p == phaseUpload {
+		deadline = min(deadline, w.until)
+	}
+	if p == phaseUpload || p == phaseBody {
+		w.mark.Store(at(p, deadline))
+	}
+}
+
+// uploaded ends phaseUpload: from here on the origin's time counts.
+func (w *watch) uploaded(deadline int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if phase(w.mark.Load()&phaseBits) == phaseUpload {
+		w.mark.Store(at(phaseWait, min(deadline, w.until)))
+	}
+}
+
+// context returns a context that an interrupt ends. done must be called when
+// the wait is over. For the slow paths only: it allocates.
+func (w *watch) context() (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause != causeNone {
+		cancel()
+	}
+	w.cancel = cancel
+	return ctx, func() {
+		w.mu.Lock()
+		w.cancel = nil
+		w.mu.Unlock()
+		cancel()
+	}
+}
+
+// interrupted is the cause of the interrupt, if there was one.
+func (w *watch) interrupted() cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cause
+}
+
+// forgive forgets an interrupt that ended only one attempt, and the deadline
+// that caused it.
+func (w *watch) forgive(c cause) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == c {
+		w.cause = causeNone
+		w.mark.Store(at(phaseWait, w.until))
+	}
+}
+
+// interrupt ends whatever the exchange is blocked in.
+func (w *watch) interrupt(c cause) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.interruptLocked(c)
+}
+
+func (w *watch) interruptLocked(c cause) {
+	if w.cause != causeNone {
+		return
+	}
+	w.cause = c
+	if w.origin != nil {
+		w.origin.Interrupt()
+	}
+	if w.cancel != nil {
+		w.cancel()
+	}
+	switch c {
+	case causeHeaderTimeout, causeTimeout, causeBodyTooLarge, causeBadBody:
+		// The client will be answered.
+	default:
+		w.wake()
+	}
+}
+
+// interruptIdle ends the wait for a request, if there is one.
+func (w *watch) interruptIdle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if phase(w.mark.Load()&phaseBits) == phaseIdle {
+		w.interruptLocked(causeIdle)
+	}
+}
+
+// expire interrupts the exchange if the deadline in mark is still the one that
+// the sweeper saw pass.
+func (w *watch) expire(mark, now int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mark.Load() != mark {
+		return
+	}
+	switch phase(mark & phaseBits) {
+	case phaseIdle:
+		w.interruptLocked(causeIdle)
+	case phaseHead:
+		w.interruptLocked(causeHeadTimeout)
+	case phaseWait, phaseUpload:
+		switch {
+		case now >= w.until:
+			w.interruptLocked(causeTimeout)
+		case phase(mark&phaseBits) == phaseUpload:
+			w.interruptLocked(causeBodyIdle)
+		default:
+			w.interruptLocked(causeHeaderTimeout)
+		}
+	case phaseBody:
+		w.interruptLocked(causeBodyIdle)
+	}
+}
