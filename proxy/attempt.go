@@ -252,7 +252,7 @@ func (x *exchange) drop() cause {
 		return x.interrupted()
 	}
 	c := x.detach()
-	x.body.halt(x)
+	x.body.halt(x.oc)
 	_ = x.oc.Close()
 	x.oc = nil
 	return c

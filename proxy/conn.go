@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/netx"
@@ -21,7 +22,7 @@ type conn struct {
 	// Of the sweeper.
 	slot   int   // guarded by the roster's mu
 	swept  int64 // the mark at the last visit
-	looked bool  // whether the client was seen to be there in this wait
+	looked bool  // whether what is done once in each wait was done
 
 	// Of the connection's goroutine.
 	x       exchange
@@ -31,6 +32,7 @@ type conn struct {
 	scanned int      // bytes of the head that were searched for its end
 	headBy  int64    // when the head must be there; 0: none has begun
 	next    next
+	last    bool                  // the wait is over: only what is here already is served
 	ready   func(fd uintptr) bool // onReadable, bound once
 
 	clientBody clientBody
@@ -63,7 +65,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.x.srv, c.x.client, c.x.proto = s, c, "http"
 	c.x.call = c.x.callOrigin
-	c.x.wake = c.wake
+	c.x.wake, c.x.revive = c.wake, c.revive
 	c.ready = c.onReadable
 	return c
 }
@@ -82,6 +84,9 @@ func (s *Server) trusts(ip netip.Addr) bool {
 // side. It never closes the connection: while its goroutine waits inside a
 // RawConn, Close would wait for that goroutine.
 func (c *conn) wake() { _ = c.nc.SetDeadline(longAgo) }
+
+// revive undoes wake.
+func (c *conn) revive() { _ = c.nc.SetDeadline(time.Time{}) }
 
 // gone reports whether the client closed its side. It is the sweeper's.
 func (c *conn) gone() bool { return c.raw != nil && netx.PeerClosed(c.raw) }

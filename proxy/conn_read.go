@@ -7,14 +7,39 @@ var longAgo = time.Unix(1, 0)
 
 // await waits for bytes from the client and serves what it can of them.
 func (c *conn) await() next {
+	for {
+		n, err := c.readAndServe()
+		if err == nil {
+			return n
+		}
+		switch c.x.interrupted() {
+		case causeHeadTimeout:
+			c.refuseHead(refuseHeadTimeout)
+			return nextClose
+		case causeIdle:
+			// The end of the wait and a request may have crossed. What is
+			// here already is served.
+			if c.last {
+				return nextClose
+			}
+			c.last = true
+			c.x.forgive(causeIdle)
+			c.revive()
+		default:
+			return nextClose
+		}
+	}
+}
+
+// readAndServe reads once there is something to read and serves it. The error
+// is that of the wait.
+func (c *conn) readAndServe() (next, error) {
 	if c.raw == nil {
-		return c.awaitPlain()
+		return c.readPlain()
 	}
 	c.next = nextClose
-	if err := c.raw.Read(c.ready); err != nil {
-		return c.awaitFailed()
-	}
-	return c.next
+	err := c.raw.Read(c.ready)
+	return c.next, err
 }
 
 // onReadable is called by RawConn.Read at first and each time the socket has
@@ -46,45 +71,43 @@ func (c *conn) onReadable(fd uintptr) bool {
 			if c.r == c.w {
 				c.rest()
 			}
-			return false
+			c.next = nextClose
+			return c.last
 		}
 		if n <= 0 || err != nil {
 			c.next = nextClose
 			return true
 		}
 		c.w += n
+		c.last = c.last && c.srv.draining.Load()
 		if c.next = c.serveBuffered(); c.next != nextRead {
 			return true
 		}
-		if n < len(p) {
+		if n < len(p) && !c.last {
 			return false
 		}
 	}
 }
 
-// awaitPlain is await where there is no RawConn: it holds a buffer while it waits.
-func (c *conn) awaitPlain() next {
+// readPlain is readAndServe where there is no RawConn: it holds a buffer while
+// it waits.
+func (c *conn) readPlain() (next, error) {
 	for {
 		if c.bufs != nil && c.w > c.r && c.scanned < c.w-c.r {
 			if n := c.serveBuffered(); n != nextRead {
-				return n
+				return n, nil
 			}
+		}
+		if c.last {
+			return nextClose, nil
 		}
 		n, err := c.nc.Read(c.space())
 		if err != nil {
-			return c.awaitFailed()
+			return nextClose, err
 		}
 		c.w += n
 		if n := c.serveBuffered(); n != nextRead {
-			return n
+			return n, nil
 		}
 	}
-}
-
-// awaitFailed sorts out why no more bytes came.
-func (c *conn) awaitFailed() next {
-	if c.x.interrupted() == causeHeadTimeout {
-		c.refuseHead(refuseHeadTimeout)
-	}
-	return nextClose
 }

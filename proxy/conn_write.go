@@ -129,6 +129,8 @@ func (c *conn) refuse(x *exchange, r *refusal) {
 // refuseHead answers what never became an exchange.
 func (c *conn) refuseHead(r *refusal) {
 	x := &c.x
+	x.req = http1.Request{Fields: x.req.Fields[:0], Minor: 1}
+	c.x.body.set(c, http1.BodyNone, 0, nil, true)
 	x.begin()
 	x.closeAfter = true
 	x.status, x.result = r.status, resultRefused

@@ -43,7 +43,7 @@ func (x *exchange) dispatch() {
 		if parkUntil == 0 {
 			parkUntil = x.srv.clock.now() + int64(x.route.policy.ParkTimeout())
 		}
-		if r := x.park(parkUntil); r != nil || x.interrupted() != causeNone {
+		if r := x.park(parkUntil); r != nil {
 			x.refuse(r)
 			return
 		}

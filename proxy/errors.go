@@ -24,6 +24,9 @@ type refusal struct {
 	end bool
 }
 
+// refuseNobody ends an exchange whose client is not there any more.
+var refuseNobody = &refusal{}
+
 // answerOptions answers "OPTIONS *", which asks about the server and not about
 // anything behind a route (RFC 9110, section 9.3.7).
 var answerOptions = &refusal{status: 204, allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}

@@ -135,7 +135,7 @@ func (x *exchange) begin() {
 	x.closeAfter = x.req.Close || x.srv.draining.Load()
 	x.held.reset()
 	x.id = x.requestID()
-	x.limit(noLimit)
+	x.awake()
 }
 
 // admit finds the route and takes a permit. It returns why the request can't
@@ -201,7 +201,7 @@ func (x *exchange) refuseCause(c cause) *refusal {
 	switch c {
 	case causeLeft, causeIdle:
 		x.result = resultLeft
-		return nil
+		return refuseNobody
 	case causeBadBody:
 		x.result = resultLeft
 		return refuseBadChunk
@@ -220,11 +220,10 @@ func (x *exchange) refuseCause(c cause) *refusal {
 	}
 }
 
-// refuse answers the client with a response of our own; nil when there is
-// nobody to answer.
+// refuse answers the client with a response of our own.
 func (x *exchange) refuse(r *refusal) {
 	x.release()
-	if r == nil {
+	if r == refuseNobody {
 		x.closeAfter = true
 		return
 	}

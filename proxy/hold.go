@@ -31,7 +31,7 @@ func (x *exchange) hold() {
 	b := x.buf
 	head := b.resp[x.headAt:x.bodyAt]
 	x.held.head = append([]byte(nil), head...)
-	x.enter(phaseBody, x.srv.clock.now()+int64(holdFor))
+	x.enter(phaseWait, min(x.srv.clock.now()+int64(holdFor), x.watch.until))
 	p := b.resp[x.bodyAt:x.filled]
 	for {
 		from, to, err := x.respBody.take(p)
@@ -57,7 +57,7 @@ func (x *exchange) hold() {
 	}
 	x.held.reset()
 	x.drop()
-	x.forgive(causeBodyIdle)
+	x.forgive(causeHeaderTimeout)
 }
 
 // settleHeld gives back the connection of a held response but keeps the
@@ -71,7 +71,7 @@ func (x *exchange) settleHeld() {
 	} else {
 		_ = oc.Close()
 	}
-	x.forgive(causeBodyIdle)
+	x.forgive(causeHeaderTimeout)
 }
 
 // relayHeld sends the held response.

@@ -21,14 +21,13 @@ func (x *exchange) park(until int64) *refusal {
 	r := x.awaitOrigin(until)
 	x.route.stats.parkedNow.Add(-1)
 	x.parked += time.Duration(x.srv.clock.now() - from)
-	if r == nil && x.interrupted() == causeNone {
+	if r == nil {
 		r = x.acquire()
 	}
 	return r
 }
 
-// awaitOrigin blocks until a parked request may go on. x.result is resultLeft
-// when nobody is there any more.
+// awaitOrigin blocks until a parked request may go on.
 func (x *exchange) awaitOrigin(until int64) *refusal {
 	// The channel is taken before the pointer is read, so that no flip falls
 	// between the two.

@@ -200,19 +200,16 @@ func (x *exchange) spliced() (over bool) {
 // settle is called when the origin's response has been read to its end: it
 // returns the connection and the permit.
 func (x *exchange) settle() {
-	c := x.detach()
-	finished := x.body.finished()
-	if !finished {
+	c, oc := x.detach(), x.oc
+	x.oc = nil
+	x.body.halt(oc)
+	if !x.body.finished() {
 		x.closeAfter = true
-		x.body.halt(x)
 	}
-	if oc := x.oc; oc != nil {
-		x.oc = nil
-		if c == causeNone && finished && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
-			x.leg.pool.Put(oc)
-		} else {
-			_ = oc.Close()
-		}
+	if c == causeNone && x.body.finished() && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
+		x.leg.pool.Put(oc)
+	} else {
+		_ = oc.Close()
 	}
 	x.release()
 }

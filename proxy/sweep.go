@@ -142,9 +142,12 @@ func (c *conn) sweep(now int64) {
 	case phaseWait:
 		if c.gone() {
 			c.x.interrupt(causeLeft)
+		} else if !c.looked {
+			c.looked = true
+			c.x.nudge()
 		}
 	case phaseIdle:
-		// Once a wait: the client's FIN may have come together with its
+		// Once in each wait: the client's FIN may have come together with its
 		// last request, and then no event tells of it (see conn_unix.go).
 		if !c.looked {
 			c.looked = true

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/upstream"
@@ -25,6 +26,10 @@ type bodySource interface {
 	stopBody()
 }
 
+// lastWrite is how long the end of an upload may still be under way when the
+// response has come to its end.
+const lastWrite = 20 * time.Millisecond
+
 // What ends an upload on the client's side.
 var (
 	errBodyMalformed = errors.New("request body is malformed")
@@ -43,10 +48,11 @@ type upload struct {
 	whole   bool   // ready is all of it
 	maxBody int64  // of the route; 0 means no limit
 
-	started bool // bytes of it may have been sent
-	running chan struct{}
+	started bool          // bytes of it may have been sent
+	running chan struct{} // closed when the goroutine that streams it ends; nil without one
 	sent    atomic.Int64
-	ended   atomic.Bool // all of it was written to the origin
+	ended   atomic.Bool // all of it was read from the client
+	written atomic.Bool // all of it was written to the origin
 	failed  atomic.Bool // the origin did not take it
 }
 
@@ -56,6 +62,7 @@ func (u *upload) set(source bodySource, kind http1.BodyKind, length int64, ready
 	u.maxBody, u.started, u.running = 0, false, nil
 	u.sent.Store(0)
 	u.ended.Store(false)
+	u.written.Store(false)
 	u.failed.Store(false)
 }
 
@@ -71,8 +78,8 @@ func (u *upload) still() bool { return !u.started }
 // broke reports whether the origin stopped taking the body.
 func (u *upload) broke() bool { return u.failed.Load() }
 
-// finished reports whether nothing of the body is left to be sent.
-func (u *upload) finished() bool { return !u.streamed() || u.ended.Load() }
+// finished reports whether the origin has all of the body.
+func (u *upload) finished() bool { return !u.streamed() || u.written.Load() }
 
 // unread reports whether some of the body is still with the client, so that
 // the connection can't carry another request.
@@ -115,14 +122,21 @@ func (u *upload) start(x *exchange) {
 	go x.uploadBody(x.oc)
 }
 
-// halt wakes the goroutine that streams the body, if there is one, and waits
-// for it. An unfinished body makes the client's connection unusable.
-func (u *upload) halt(x *exchange) {
+// halt ends the goroutine that streams the body, if there is one. An unfinished
+// body makes both connections unusable. A last write that is just under way,
+// while the response to it is here already, is given a moment.
+func (u *upload) halt(oc *upstream.Conn) {
 	if u.running == nil {
 		return
 	}
-	if !u.ended.Load() {
-		x.oc.Interrupt()
+	if u.ended.Load() && !u.written.Load() {
+		select {
+		case <-u.running:
+		case <-time.After(lastWrite):
+		}
+	}
+	if !u.written.Load() {
+		oc.Interrupt()
 		u.source.stopBody()
 	}
 	<-u.running
@@ -160,7 +174,7 @@ func (x *exchange) uploadBody(oc *upstream.Conn) {
 			return
 		}
 		if done {
-			u.ended.Store(true)
+			u.written.Store(true)
 			x.uploaded(after(x.srv.clock.now(), x.leg.origin.headerTimeout))
 			return
 		}
@@ -185,6 +199,9 @@ func (x *exchange) uploadPiece(oc *upstream.Conn, buf []byte) (n int64, done, ok
 	if total := u.sent.Add(n); u.maxBody > 0 && total > u.maxBody {
 		x.interrupt(causeBodyTooLarge)
 		return n, false, false
+	}
+	if done {
+		u.ended.Store(true)
 	}
 	if u.kind == http1.BodyChunked {
 		from, buf = frameChunk(buf, from, to)

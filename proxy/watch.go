@@ -58,6 +58,7 @@ type watch struct {
 	origin *upstream.Conn     // guarded by mu: interrupted with the exchange
 	cancel context.CancelFunc // guarded by mu: for waits that take a context
 	wake   func()             // wakes reads and writes on the client's side; set once
+	revive func()             // undoes wake; set once
 }
 
 // at is what mark holds for a phase that ends at a time.
@@ -69,6 +70,29 @@ func after(now int64, d time.Duration) int64 {
 		return noLimit
 	}
 	return now + int64(d)
+}
+
+// awake begins an exchange. An interrupt that only meant the wait for it came
+// too late and is forgotten.
+func (w *watch) awake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = noLimit
+	w.mark.Store(at(phaseWait, noLimit))
+	if w.cause == causeIdle {
+		w.cause = causeNone
+		w.revive()
+	}
+}
+
+// nudge makes the exchange look at its origin's connection again: an event
+// that came before it began to wait may have been missed.
+func (w *watch) nudge() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.origin != nil {
+		w.origin.Nudge()
+	}
 }
 
 // limit sets the end of the route's timeout for the attempts to come.
