@@ -42,8 +42,18 @@ func (x *exchange) try(l *leg, nth int) failover.Outcome {
 	}
 	x.leg, x.nth, x.last = l, nth, a
 	x.outcome = failover.Outcome{Class: failover.ClassBreakerOpen}
-	l.breaker.run(x.call)
+	if x.knocked && l.refusing.Load() {
+		// The breaker is open because the origin refused connections, and
+		// has just been shown to be wrong about that.
+		_, _ = x.call()
+	} else {
+		l.breaker.run(x.call)
+	}
+	x.knocked = false
 	a.outcome = x.outcome
+	if a.counts {
+		l.refusing.Store(x.outcome.Class.Unsent())
+	}
 	if (a.counts || x.outcome.Class == failover.ClassBreakerOpen) && x.srv.cfg.OnFailure != nil {
 		x.srv.cfg.OnFailure(l.origin.name, x.outcome)
 	}

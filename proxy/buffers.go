@@ -1,6 +1,10 @@
 package proxy
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/fairlead/fairlead/internal/http1"
+)
 
 const (
 	// inSize holds nearly every request head, with what follows it.
@@ -25,16 +29,27 @@ type buffers struct {
 	in   []byte // from the client
 	out  []byte // heads: to the origin, then to the client
 	resp []byte // from the origin
+
+	reqFields, respFields []http1.Field
 }
 
 var bufferPool = sync.Pool{New: func() any {
 	return &buffers{in: make([]byte, inSize), out: make([]byte, 0, outSize), resp: make([]byte, respSize)}
 }}
 
-func getBuffers() *buffers { return bufferPool.Get().(*buffers) }
+// takeBuffers gives the exchange what it needs for a request.
+func (x *exchange) takeBuffers() *buffers {
+	b := bufferPool.Get().(*buffers)
+	x.buf, x.req.Fields, x.resp.Fields = b, b.reqFields, b.respFields
+	return b
+}
 
-// put returns the buffers. Those that had to grow are left to the collector.
-func (b *buffers) put() {
+// giveBuffers returns the exchange's buffers. Those that had to grow are left
+// to the collector.
+func (x *exchange) giveBuffers() {
+	b := x.buf
+	b.reqFields, b.respFields = x.req.Fields[:0], x.resp.Fields[:0]
+	x.buf, x.req.Fields, x.resp.Fields = nil, nil, nil
 	if len(b.in) != inSize {
 		b.in = make([]byte, inSize)
 	}

@@ -152,8 +152,8 @@ func (c *conn) turn() bool {
 // rest gives the buffers back and begins the wait for a request.
 func (c *conn) rest() {
 	if c.bufs != nil {
-		c.bufs.put()
-		c.bufs, c.x.buf = nil, nil
+		c.x.giveBuffers()
+		c.bufs = nil
 	}
 	c.r, c.w = 0, 0
 	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.cfg.IdleTimeout)))
@@ -228,8 +228,7 @@ func (c *conn) unread() []byte { return c.bufs.in[c.r:c.w] }
 // space is where the next bytes from the client go; it is never empty.
 func (c *conn) space() []byte {
 	if c.bufs == nil {
-		c.bufs = getBuffers()
-		c.x.buf = c.bufs
+		c.bufs = c.x.takeBuffers()
 	}
 	b := c.bufs
 	if c.r > 0 {
@@ -255,8 +254,8 @@ func (c *conn) close() {
 		c.drainClient()
 	}
 	if c.bufs != nil {
-		c.bufs.put()
-		c.bufs, c.x.buf = nil, nil
+		c.x.giveBuffers()
+		c.bufs = nil
 	}
 	_ = c.nc.Close()
 }

@@ -135,8 +135,7 @@ func (c *conn) refuseHead(r *refusal) {
 	x.closeAfter = true
 	x.status, x.result = r.status, resultRefused
 	if c.bufs == nil {
-		c.bufs = getBuffers()
-		x.buf = c.bufs
+		c.bufs = x.takeBuffers()
 	}
 	c.refuse(x, r)
 	x.finish()

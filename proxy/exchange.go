@@ -54,6 +54,7 @@ type exchange struct {
 	outcome failover.Outcome
 	halted  bool // it ended for a reason that is nobody's failure
 	limited bool // namely our own limit on connections
+	knocked bool // the origin has accepted a connection since the request was parked
 	held    heldResponse
 
 	// The response's head is buf.resp[headAt:bodyAt], and the first of its
@@ -130,7 +131,7 @@ func (x *exchange) begin() {
 	x.route, x.pointer, x.leg = nil, nil, nil
 	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
 	x.queued, x.parked = 0, 0
-	x.tried, x.nth, x.last, x.limited = 0, 1, nil, false
+	x.tried, x.nth, x.last, x.limited, x.knocked = 0, 1, nil, false, false
 	x.result, x.status, x.sent = resultFailed, 0, 0
 	x.closeAfter = x.req.Close || x.srv.draining.Load()
 	x.held.reset()

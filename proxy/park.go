@@ -48,6 +48,7 @@ func (x *exchange) awaitOrigin(until int64) *refusal {
 	case <-flipped:
 		return nil
 	case <-accepts:
+		x.knocked = true
 		return nil
 	case <-timer.C:
 		return refuseParked

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/bulkhead"
@@ -45,6 +46,8 @@ type leg struct {
 	pool    *upstream.Pool
 	breaker *breaker
 	gate    *gate
+
+	refusing atomic.Bool // the last failure was one to connect
 }
 
 // originState is an origin as all routes share it.
