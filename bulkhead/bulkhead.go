@@ -188,8 +188,10 @@ func (b *Bulkhead) Queued() int {
 	return b.queue.len
 }
 
+// tryLocked takes a free permit. It can't overtake anyone: while somebody waits
+// no permit is free, because release and Resize hand over before they unlock.
 func (b *Bulkhead) tryLocked() bool {
-	if b.inUse >= b.cfg.MaxConcurrent || b.queue.len > 0 {
+	if b.inUse >= b.cfg.MaxConcurrent {
 		return false
 	}
 	b.inUse++

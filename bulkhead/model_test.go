@@ -172,7 +172,6 @@ func play(cfg Config, steps []step) error {
 		_ = m.do(b, step{what: "release"})
 		synctest.Wait()
 	}
-	m.waiters = nil
 	return m.check(b)
 }
 
@@ -187,4 +186,3 @@ func TestAnyStoryEndsAsTheModelSays(t *testing.T) {
 		}
 	})
 }
-

@@ -162,9 +162,11 @@ func (c *conn) rest() {
 // parse looks for a request in what is buffered. ok is false when its head is
 // not complete.
 func (c *conn) parse() (ok bool, err error) {
-	if c.scanned == 0 {
+	if c.scanned <= 1 { // an empty line may have been cut after its CR
 		n := http1.EmptyLines(c.unread())
-		c.r += n
+		if c.r += n; n > 0 {
+			c.scanned = 0
+		}
 		c.skipped += n
 	}
 	if c.r == c.w {

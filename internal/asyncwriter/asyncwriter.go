@@ -169,8 +169,9 @@ func (w *Writer) Sync() error {
 // Close refuses new lines, writes those it has and ends the goroutine. While
 // the underlying writer fails, Close goes on trying until ctx ends; then it gives
 // the rest up, counts it as dropped and returns an error that wraps ctx's cause. If
-// a Write of the underlying writer hangs even then, the goroutine ends when that
-// returns. Closing again waits in the same way.
+// the underlying writer hangs in a Write even then, the goroutine ends when that
+// returns; until it does, the underlying writer is in use and what it was given is
+// not counted. Closing again waits in the same way.
 func (w *Writer) Close(ctx context.Context) error {
 	w.mu.Lock()
 	if !w.closed {

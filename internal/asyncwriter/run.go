@@ -58,7 +58,8 @@ func (w *Writer) flush(own []byte) []byte {
 
 // write writes all of batch, however often it takes, unless Close gives up.
 // What the underlying writer took of a batch it failed on is not written again, so
-// a torn line is mended when it recovers.
+// a torn line is mended when it recovers. The pauses between tries begin anew with
+// each batch.
 func (w *Writer) write(batch []byte) {
 	backoff := minBackoff
 	for len(batch) > 0 {
@@ -68,9 +69,6 @@ func (w *Writer) write(batch []byte) {
 		w.advanceLocked(n)
 		w.mu.Unlock()
 		batch = batch[n:]
-		if n > 0 {
-			backoff = minBackoff
-		}
 		if err == nil && n > 0 || len(batch) == 0 {
 			continue
 		}

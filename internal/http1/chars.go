@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -44,8 +45,9 @@ const (
 // stand in a field value or reason phrase, len(b) if there is none. Allowed
 // are HTAB, SP, visible ASCII and bytes from 0x80 (RFC 9110, 5.5).
 //
-// It looks at eight bytes at a time: of a browser's head nine bytes in ten
-// pass through here, and a byte loop takes twice as long for the whole parse.
+// It looks at eight bytes at a time: of a browser's head two bytes in three
+// pass through here, and with a byte loop the whole parse takes a quarter
+// longer (BenchmarkParseRequest).
 // The lowest flagged byte is always a true one, since a subtraction's borrow
 // only travels upwards from a byte that was flagged itself.
 func scanText(b []byte, i int) int {
@@ -140,11 +142,11 @@ func hexValue(c byte) byte {
 // split too: no list that is read here may hold any.
 func element(list []byte) (elem, rest []byte) {
 	for len(list) > 0 {
-		end := 0
-		for end < len(list) && list[end] != ',' {
-			end++
+		if end := bytes.IndexByte(list, ','); end >= 0 {
+			elem, rest = trim(list[:end]), list[end+1:]
+		} else {
+			elem, rest = trim(list), nil
 		}
-		elem, rest = trim(list[:end]), list[min(end+1, len(list)):]
 		if len(elem) > 0 {
 			return elem, rest
 		}

@@ -54,9 +54,11 @@ func (d *ChunkDecoder) Done() bool { return d.state == chunkDone }
 func (d *ChunkDecoder) Trailers() []Field { return d.trailers }
 
 // Decode reads the next piece of the body. The data of all chunks in p is
-// moved together in p and returned; it begins where the first of it stood. n
-// is how many bytes of p were used up: all of them, unless the body has ended
-// and the rest belongs to the next message. Extensions are dropped.
+// moved together in p and returned. It begins where the first of it stood, not
+// at p's front, so that the one large chunk of the common case is not moved at
+// all, and it keeps p's capacity: cap(p)-cap(data) is its place in p, unless it
+// is empty. n is how many bytes of p were used up: all of them, unless the body
+// has ended and the rest belongs to the next message. Extensions are dropped.
 //
 // An error is an *Error and final, and data that came before it is still
 // returned. Lines end in CRLF, a size has one to sixteen digits and nothing

@@ -86,6 +86,7 @@ var chunkRefusals = []struct {
 	{"a space before the size", " 1\r\na\r\n", "", ErrChunkSize},
 	{"a space after the size", "1 \r\na\r\n", "", ErrChunkSize},
 	{"a space before an extension", "1 ;a\r\na\r\n", "", ErrChunkSize},
+	{"a space and a bare LF after the size", "1 \na\r\n", "", ErrChunkSize},
 	{"an underscore in the size", "1_0\r\n", "", ErrChunkSize},
 	{"a bare LF after the size", "1\na\r\n", "", ErrChunkSize},
 	{"a bare CR after the size", "1\ra\r\n", "", ErrChunkSize},
@@ -193,5 +194,17 @@ func TestADecoderIsFreshAfterReset(t *testing.T) {
 		if data, n, err := d.Decode([]byte("1\r\na\r\n")); err != ErrChunkSize || n != 0 || len(data) != 0 {
 			t.Errorf("after an error: %q, %d, %v", data, n, err)
 		}
+	}
+}
+
+func TestDataStaysInItsBufferWhereTheFirstOfItStood(t *testing.T) {
+	p := []byte("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nnext")
+	var d ChunkDecoder
+	data, n, err := d.Decode(p)
+	if string(data) != "abcde" || err != nil || string(p[n:]) != "next" {
+		t.Fatalf("%q, %d, %v", data, n, err)
+	}
+	if at := cap(p) - cap(data); at != 3 || string(p[at:at+len(data)]) != "abcde" {
+		t.Errorf("data is at %d of %q", at, p)
 	}
 }

@@ -17,7 +17,7 @@ func connectionOptions(fields []Field) (o options, err error) {
 		}
 		option, rest := element(fields[i].Value)
 		for ; len(option) > 0; option, rest = element(rest) {
-			if count++; count > maxOptions || !isToken(option) {
+			if count++; count > maxOptions {
 				return o, ErrConnection
 			}
 			switch {
@@ -27,6 +27,8 @@ func connectionOptions(fields []Field) (o options, err error) {
 				o.close = true
 			case equalFold(option, "upgrade"):
 				o.upgrade = true
+			case !isToken(option):
+				return o, ErrConnection
 			default:
 				markHop(fields, option)
 			}

@@ -247,9 +247,21 @@ func parseFields(fields []Field, section []byte) ([]Field, fieldStats, error) {
 		}
 		stats.repeated |= stats.seen & (1 << id)
 		stats.seen |= 1 << id
-		fields = append(fields, Field{Name: name, Value: trim(section[start:i]), ID: id, Hop: hopFields.has(id)})
+		fields = addField(fields)
+		f := &fields[len(fields)-1]
+		f.Name, f.Value, f.ID, f.Hop = name, trim(section[start:i]), id, hopFields.has(id)
 		i += 2
 	}
+}
+
+// addField makes fields longer by one field, to be filled in. An append of a
+// filled one builds it on the stack and copies it, which takes up to a tenth
+// of a head's time (BenchmarkParseResponse).
+func addField(fields []Field) []Field {
+	if len(fields) < cap(fields) {
+		return fields[:len(fields)+1]
+	}
+	return append(fields, Field{})
 }
 
 // nameError says what is wrong with a field name that began at start and

@@ -14,7 +14,7 @@ type packer struct {
 
 // pack returns the Table for the trees of all hosts, "" being any host.
 func pack(hosts map[string]*tree) *Table {
-	k := packer{table: &Table{nodes: []node{{any: none}}}}
+	k := packer{table: &Table{nodes: []node{{anyMethod: none}}}}
 	k.table.anyHost = k.add(hosts[""], "")
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
 		if host != "" {
@@ -33,8 +33,8 @@ func (k *packer) add(t *tree, text string) int32 {
 		return 0
 	}
 	id := int32(len(k.table.nodes))
-	n := node{text: text, any: none, literals: len(t.literals) > 0}
-	n.leaves, n.any = k.leaves(t.ends)
+	n := node{text: text, literals: len(t.literals) > 0}
+	n.leaves, n.anyMethod = k.leaves(t.ends)
 	k.table.nodes = append(k.table.nodes, n)
 	// The recursion may move the nodes, so n is written again at its end.
 	n.slash = k.add(t.slash, "")
@@ -49,19 +49,19 @@ func (k *packer) add(t *tree, text string) int32 {
 
 // leaves returns the patterns that name a method, HEAD before GET, which
 // matches HEAD too, and the one that names none.
-func (k *packer) leaves(ends []*pattern) (named []leaf, any int32) {
-	any = none
+func (k *packer) leaves(ends []*pattern) (named []leaf, anyMethod int32) {
+	anyMethod = none
 	ordered := slices.SortedFunc(slices.Values(ends), func(p, q *pattern) int {
 		return strings.Compare(q.method, p.method)
 	})
 	for _, p := range ordered {
 		if p.method == "" {
-			any = int32(p.index)
+			anyMethod = int32(p.index)
 		} else {
 			named = append(named, leaf{k.method(p.method), int32(p.index)})
 		}
 	}
-	return named, any
+	return named, anyMethod
 }
 
 // method returns the number of m in the table.

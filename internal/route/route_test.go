@@ -2,6 +2,8 @@ package route
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -241,10 +243,10 @@ var shapes = []struct {
 	{
 		"wild first",
 		func(i int) string {
-			return []string{fmt.Sprintf("GET /{tenant}/action-%d", i), fmt.Sprintf("/static/file-%d", i)}[i%2]
+			return []string{fmt.Sprintf("GET /{tenant}/action-%d", i), fmt.Sprintf("/shelf-%d/file", i)}[i%2]
 		},
 		func(i int) request {
-			return request{"GET", "", []string{fmt.Sprintf("/acme/action-%d", i), fmt.Sprintf("/static/file-%d", i)}[i%2]}
+			return request{"GET", "", []string{fmt.Sprintf("/acme/action-%d", i), fmt.Sprintf("/shelf-%d/file", i)}[i%2]}
 		},
 	},
 }
@@ -311,5 +313,29 @@ func benchmark(b *testing.B, table *Table, ask func(int) request, count, step in
 		if i++; i == len(requests) {
 			i = 0
 		}
+	}
+}
+
+// BenchmarkServeMux is the alternative, on the requests of BenchmarkMatch/REST.
+func BenchmarkServeMux(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("REST/%d", n), func(b *testing.B) {
+			shape := shapes[1]
+			mux := http.NewServeMux()
+			for i := range n {
+				mux.Handle(shape.pattern(i), indexed(i))
+			}
+			requests := make([]*http.Request, 10)
+			for i := range requests {
+				r := shape.request(i * n / 10)
+				requests[i] = &http.Request{Method: r.method, Host: r.host, URL: &url.URL{Path: r.path}}
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				mux.Handler(requests[i])
+				i = (i + 1) % len(requests)
+			}
+		})
 	}
 }

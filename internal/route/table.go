@@ -83,7 +83,7 @@ type Table struct {
 type node struct {
 	text                 string // of the edge that leads here, decoded
 	leaves               []leaf // patterns that end here and name a method
-	any                  int32  // pattern that ends here and names none, or none
+	anyMethod            int32  // pattern that ends here and names none, or none
 	slash, single, multi int32
 	literals             bool // some edge leads on from here
 }
@@ -233,7 +233,7 @@ func (t *Table) end(id int32, m method) int32 {
 			return l.pattern
 		}
 	}
-	return n.any
+	return n.anyMethod
 }
 
 // hostName returns a Host without its port, the brackets of an IPv6 address

@@ -106,9 +106,9 @@ func (t *tree) children(visit func(*tree)) {
 // Patterns go in from the general to the specific, compared by the kinds of
 // their segments. So a pattern that meets another is, at the first step where
 // they differ in kind, the more specific of the two, and its way through the tree
-// is one literal or one wildcard child, not all the children of a node. Without
-// that order, thousands of patterns like /{tenant}/a beside thousands like /x/b
-// would be compared each with each.
+// is one literal or one wildcard child, not all the children of a node. In the
+// opposite order five thousand patterns like /{tenant}/action-1 would each look at
+// all of five thousand like /shelf-1/file: seven seconds instead of a tenth of one.
 func plant(patterns []*pattern) (map[string]*tree, []*PatternError) {
 	ordered := slices.Clone(patterns)
 	slices.SortStableFunc(ordered, func(p, q *pattern) int {

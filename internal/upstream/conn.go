@@ -31,8 +31,8 @@ type Conn struct {
 	closed      atomic.Bool
 	deadline    time.Time // the owner's last SetDeadline
 
-	idleSince time.Time // set by Put
-	pooled    bool      // guarded by pool.origin.mu
+	idleSince time.Duration // after epoch; set by Put
+	pooled    bool          // guarded by pool.origin.mu
 
 	call call // Exchange's own state; nothing but on Linux
 }
@@ -83,10 +83,16 @@ func (c *counted) Write(p []byte) (int, error) {
 // Read reads what has arrived, waiting for it. The errors are [net.Conn]'s.
 func (c *Conn) Read(p []byte) (int, error) { return c.stream.Read(p) }
 
-// Write writes all of p. The errors are [net.Conn]'s.
-func (c *Conn) Write(p []byte) (int, error) { return c.stream.Write(p) }
+// Write writes all of p. The errors are [net.Conn]'s. With an error, n is zero
+// only if nothing at all went out; over TLS, where a record may have gone out in
+// part, it says no more than that.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	n, err = c.write(p)
+	return min(n, len(p)), err
+}
 
-// write writes all of p and tells how many bytes the kernel took.
+// write writes all of p and tells how many bytes the kernel took, which over
+// TLS are more than p's.
 func (c *Conn) write(p []byte) (int, error) {
 	if c.records == nil {
 		return c.raw.Write(p)
@@ -182,7 +188,7 @@ func (c *Conn) reusable() bool {
 // fit tells whether a connection that was idle may be used. If check is set,
 // or it was idle for long, its socket is asked.
 func (c *Conn) fit(check bool) bool {
-	idle := time.Since(c.idleSince)
+	idle := time.Since(epoch) - c.idleSince
 	if !c.reusable() || idle >= c.pool.origin.cfg.IdleTimeout {
 		return false
 	}

@@ -196,7 +196,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestAllAddressesAreTriedAndTheGoodOneIsRemembered(t *testing.T) {
 	s := serve(t, "tcp", hold)
-	o := s.origin(t, resolveTo("127.0.0.9", "127.0.0.8", "127.0.0.1"))
+	o := s.origin(t, resolveTo("::1", "::1", "127.0.0.1")) // nobody listens on ::1
 	for range 2 {
 		dial(t, newPool(t, o, 1)).Close()
 	}
@@ -208,7 +208,7 @@ func TestAllAddressesAreTriedAndTheGoodOneIsRemembered(t *testing.T) {
 	for _, ip := range ips {
 		got = append(got, ip.String())
 	}
-	if want := "127.0.0.1 127.0.0.9 127.0.0.8"; strings.Join(got, " ") != want {
+	if want := "127.0.0.1 ::1 ::1"; strings.Join(got, " ") != want {
 		t.Errorf("next order is %v, want %s", got, want)
 	}
 }
@@ -216,7 +216,7 @@ func TestAllAddressesAreTriedAndTheGoodOneIsRemembered(t *testing.T) {
 func TestTheFurthestFailureIsTold(t *testing.T) {
 	plain := serve(t, "tcp", func(c net.Conn) { c.Write([]byte("no TLS")); hold(c) })
 	o := plain.origin(t, func(c *Config) {
-		resolveTo("127.0.0.9", "127.0.0.1", "127.0.0.8")(c)
+		resolveTo("::1", "127.0.0.1", "::1")(c)
 		c.TLS = &tls.Config{}
 	})
 	_, err := newPool(t, o, 1).Dial(t.Context())
@@ -230,15 +230,15 @@ func TestASilentAddressLeavesTimeForTheNext(t *testing.T) {
 	a := newAuthority(t)
 	s := serveTLS(t, a, func(*tls.Conn) {})
 	_, port, _ := net.SplitHostPort(s.address)
-	l, err := net.Listen("tcp", "127.0.0.9:"+port) // accepts in the kernel, says nothing
+	l, err := net.Listen("tcp", "[::1]:"+port) // accepts in the kernel, says nothing
 	if err != nil {
 		t.Skip(err)
 	}
 	defer l.Close()
 	o := s.origin(t, func(c *Config) {
-		resolveTo("127.0.0.9", "127.0.0.1")(c)
+		resolveTo("::1", "127.0.0.1")(c)
 		c.TLS = &tls.Config{RootCAs: a.roots}
-		c.ConnectTimeout = 2 * time.Second
+		c.ConnectTimeout = time.Second
 	})
 	c := dial(t, newPool(t, o, 1))
 	defer c.Close()

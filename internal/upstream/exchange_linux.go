@@ -40,12 +40,13 @@ import (
 //
 // What can be lost is an edge before the reset: whatever the origin did to a
 // pooled connection between our last read and this exchange. There are three
-// cases. (a) It closed the connection, or crashed. Then the write fails, or
-// the origin's kernel answers it with RST, which is a new edge; on a unix
-// socket the write fails at once. (b) It half closed it, and still takes our
-// bytes without a word, as a server does that closes "lingeringly". Its FIN
-// was the last edge there will ever be, and we would sleep until the deadline.
-// (c) It sent something unasked and then nothing, with the same result.
+// cases. (a) It closed the connection, or its process died. Then the write
+// fails, or the origin's kernel answers it with RST, which is a new edge; on a
+// unix socket the write fails at once. (b) It half closed it, and still takes
+// our bytes without a word, as a server does that closes "lingeringly"; or it
+// closed it and the RST is lost on the way. Its FIN was the last edge there
+// will ever be, and we would sleep until the deadline. (c) It sent something
+// unasked and then nothing, with the same result.
 // Idle's look at the socket leaves for (b) and (c) the time since that look, or
 // the 100 ms for which it does not look. Nudge is for that rest: it ends the
 // wait, and the plain Read that follows looks before it waits. A deadline in

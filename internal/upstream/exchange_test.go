@@ -7,14 +7,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/fairlead/fairlead/internal/netx"
 	"pgregory.net/rapid"
 )
 
@@ -165,14 +164,21 @@ func TestARequestThatFillsTheSocketIsSentWhole(t *testing.T) {
 
 func TestAnOriginThatAnswersAndHangsUpWhileTheRequestIsSentIsHeard(t *testing.T) {
 	req := strings.Repeat("0123456789abcdef", 1<<20)
-	c, peer := connected(t, "unix")
-	done := exchange(c, req)
-	readFull(t, peer, 10)
-	send(t, peer, "431")
-	peer.Close()
-	wantText(t, <-done, "431")
-	if c.reusable() {
-		t.Error("the connection would be pooled with half a request on it")
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			if network == "tcp" && runtime.GOOS != "linux" {
+				t.Skip("a reset may discard what came before it")
+			}
+			c, peer := connected(t, network)
+			done := exchange(c, req)
+			readFull(t, peer, 10)
+			send(t, peer, "431")
+			peer.Close()
+			wantText(t, <-done, "431")
+			if c.reusable() {
+				t.Error("the connection would be pooled with half a request on it")
+			}
+		})
 	}
 }
 
@@ -181,7 +187,7 @@ func TestAnAnswerMayComeBeforeTheRequestIsRead(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			c, peer := connected(t, network)
 			send(t, peer, "408")
-			until(func() bool { return netx.Dead(c.rc) })
+			untilDead(t, c)
 			// The edge is over when Exchange starts to listen. The write
 			// makes no new one, so this needs a nudge.
 			done := exchange(c, "request")
@@ -197,7 +203,7 @@ func TestAnOriginThatHalfClosedBeforeIsNoticedAfterANudge(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			c, peer := connected(t, network)
 			peer.(interface{ CloseWrite() error }).CloseWrite()
-			until(func() bool { return netx.PeerClosed(c.rc) })
+			untilDead(t, c)
 			done := exchange(c, "request")
 			readFull(t, peer, len("request"))
 			c.Nudge()
@@ -219,7 +225,7 @@ func TestAnOriginThatClosedBeforeIsNoticedAtOnce(t *testing.T) {
 	for _, tt := range tests {
 		c, peer := connected(t, tt.network)
 		tt.end(t, peer)
-		until(func() bool { return netx.PeerClosed(c.rc) })
+		untilDead(t, c)
 		_, err := c.Exchange([]byte("request"), make([]byte, 10)) // nobody nudges
 		if err == nil {
 			t.Fatal("an exchange with nobody succeeded")
@@ -352,22 +358,25 @@ func TestNudgesAtAnyTimeDisturbNoExchange(t *testing.T) {
 			s := serve(t, network, echo)
 			c := dial(t, newPool(t, s.origin(t, nil), 1))
 			defer c.Close()
-			var stop atomic.Bool
+			begin := make(chan struct{})
 			var nudger sync.WaitGroup
 			nudger.Go(func() {
-				for !stop.Load() {
-					c.Nudge()
+				for range begin {
+					for range 100 {
+						c.Nudge()
+					}
 				}
 			})
 			buf := make([]byte, 100)
-			for range 2000 {
+			for range 1000 {
+				begin <- struct{}{}
 				n, err := c.Exchange([]byte("request"), buf)
 				if err != nil || string(buf[:n]) != "request" {
 					t.Errorf("got %q, %v", buf[:n], err)
 					break
 				}
 			}
-			stop.Store(true)
+			close(begin)
 			nudger.Wait()
 		})
 	}
@@ -416,18 +425,57 @@ func TestExchangeOverTLS(t *testing.T) {
 }
 
 func TestAPartOfARecordCountsAsSent(t *testing.T) {
+	large := []byte(strings.Repeat("0123456789abcdef", 1<<20))
+	tests := []struct {
+		name string
+		send func(*Conn) error
+	}{
+		{"by Exchange", func(c *Conn) error {
+			_, err := c.Exchange(large, make([]byte, 1))
+			return err
+		}},
+		{"by Write", func(c *Conn) error {
+			n, err := c.Write(large)
+			if n > len(large) {
+				t.Errorf("Write says %d of %d bytes", n, len(large))
+			}
+			return &WriteError{Sent: n, Err: err}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAuthority(t)
+			begun := make(chan struct{})
+			s := serveTLS(t, a, func(c *tls.Conn) {
+				c.NetConn().Read(make([]byte, 1))
+				close(begun)
+			})
+			c := dial(t, newPool(t, s.origin(t, trusting(a)), 1))
+			defer c.Close()
+			done := make(chan error)
+			go func() { done <- tt.send(c) }()
+			<-begun
+			c.Interrupt()
+			wantSent(t, <-done, true)
+		})
+	}
+}
+
+func TestWriteTellsHowMuchWasWritten(t *testing.T) {
 	a := newAuthority(t)
-	begun := make(chan struct{})
-	s := serveTLS(t, a, func(c *tls.Conn) {
-		c.NetConn().Read(make([]byte, 1))
-		close(begun)
-	})
-	c := dial(t, newPool(t, s.origin(t, trusting(a)), 1))
-	defer c.Close()
-	done := exchange(c, strings.Repeat("0123456789abcdef", 1<<20))
-	<-begun
-	c.Interrupt()
-	wantSent(t, (<-done).err, true)
+	plain := serve(t, "tcp", hold)
+	secret := serveTLS(t, a, func(c *tls.Conn) { hold(c) })
+	for _, o := range []*Origin{plain.origin(t, nil), secret.origin(t, trusting(a))} {
+		c := dial(t, newPool(t, o, 1))
+		defer c.Close()
+		if n, err := c.Write([]byte("request")); n != len("request") || err != nil {
+			t.Errorf("got %d, %v, want %d", n, err, len("request"))
+		}
+		c.Interrupt()
+		if n, err := c.Write([]byte("request")); n != 0 || err == nil {
+			t.Errorf("got %d, %v after an interrupt, want 0 and an error", n, err)
+		}
+	}
 }
 
 func TestExchangeDoesNotAllocate(t *testing.T) {

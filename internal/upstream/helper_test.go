@@ -29,6 +29,15 @@ func until(condition func() bool) {
 	}
 }
 
+// untilDead waits until a look at c's socket shows that it is of no more use.
+func untilDead(t testing.TB, c *Conn) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no way to look at a socket")
+	}
+	until(c.dead)
+}
+
 // testServer is an origin: it hands each connection to handle, in a goroutine
 // that the test's end waits for.
 type testServer struct {

@@ -42,7 +42,7 @@ func TestAtTheLimitTheLongestIdleConnectionOfAnotherPoolIsClosed(t *testing.T) {
 	b.Put(old)
 	a.Put(older)
 	b.Put(young)
-	older.idleSince = older.idleSince.Add(-time.Minute)
+	older.idleSince -= time.Minute
 	c := dial(t, mine)
 	defer c.Close()
 	if c.Reused() || !older.closed.Load() || old.closed.Load() || young.closed.Load() {
@@ -70,7 +70,7 @@ func TestAtTheLimitADeadIdleConnectionIsReplaced(t *testing.T) {
 	p.origin.cfg.MaxConnections = 1
 	p.Put(c)
 	peer.Close()
-	until(c.dead)
+	untilDead(t, c)
 	got := dial(t, p)
 	defer got.Close()
 	if got == c || got.Reused() {
@@ -130,7 +130,7 @@ func TestAConnectionThatDiedIsNotHandedOver(t *testing.T) {
 	p.origin.cfg.MaxConnections = 1
 	w := queue(t.Context(), p, 1)
 	peer.Close()
-	until(c.dead)
+	untilDead(t, c)
 	p.Put(c)
 	d := <-w
 	if d.err != nil || d.conn == c || d.conn.Reused() {

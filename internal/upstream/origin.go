@@ -135,7 +135,7 @@ func (o *Origin) release() {
 func (o *Origin) oldestIdleLocked() *Conn {
 	var from *Pool
 	for _, p := range o.pools {
-		if len(p.idle) > 0 && (from == nil || p.idle[0].idleSince.Before(from.idle[0].idleSince)) {
+		if len(p.idle) > 0 && (from == nil || p.idle[0].idleSince < from.idle[0].idleSince) {
 			from = p
 		}
 	}

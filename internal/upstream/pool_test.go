@@ -64,9 +64,9 @@ func TestAConnectionIsLookedAtWhenItMatters(t *testing.T) {
 			c, peer := connected(t, "tcp")
 			p := c.pool
 			tt.happened(t, peer)
-			until(c.dead)
+			untilDead(t, c)
 			p.Put(c)
-			c.idleSince = time.Now().Add(-tt.idle)
+			c.idleSince -= tt.idle
 			got := p.Idle(tt.check)
 			if (got == nil) != tt.wantDead {
 				t.Errorf("given out: %v, want %v", got != nil, !tt.wantDead)
@@ -82,7 +82,7 @@ func TestALivingConnectionPassesTheLook(t *testing.T) {
 	for _, network := range networks {
 		c, _ := connected(t, network)
 		c.pool.Put(c)
-		c.idleSince = time.Now().Add(-time.Second)
+		c.idleSince -= time.Second
 		if c.pool.Idle(false) != c {
 			t.Errorf("%s: a connection in good order was thrown away", network)
 		}
@@ -97,7 +97,7 @@ func TestTheNextConnectionIsTakenIfTheYoungestIsDead(t *testing.T) {
 	<-peers
 	bad := dial(t, p)
 	(<-peers).Close()
-	until(bad.dead)
+	untilDead(t, bad)
 	p.Put(good)
 	p.Put(bad)
 	if p.Idle(true) != good {
@@ -105,7 +105,7 @@ func TestTheNextConnectionIsTakenIfTheYoungestIsDead(t *testing.T) {
 	}
 }
 
-func TestABufferedGoodbyeBehindTLSIsSeen(t *testing.T) {
+func TestBytesThatOnlyTLSHasReadAreSeen(t *testing.T) {
 	a := newAuthority(t)
 	s := serveTLS(t, a, func(c *tls.Conn) {
 		io.ReadFull(c, make([]byte, 7))
@@ -129,9 +129,8 @@ func TestPruneClosesWhatWasIdleForLong(t *testing.T) {
 	old, young := dial(t, p), dial(t, p)
 	p.Put(old)
 	p.Put(young)
-	now := time.Now()
-	old.idleSince, young.idleSince = now.Add(-DefaultIdleTimeout), now.Add(-DefaultIdleTimeout+time.Second)
-	p.Prune(now)
+	old.idleSince -= DefaultIdleTimeout
+	p.Prune(time.Now())
 	if !old.closed.Load() || young.closed.Load() || p.Idles() != 1 {
 		t.Errorf("closed: %v and %v, want only the first", old.closed.Load(), young.closed.Load())
 	}
@@ -140,7 +139,7 @@ func TestPruneClosesWhatWasIdleForLong(t *testing.T) {
 func TestAnExpiredConnectionIsNotUsedEvenIfNobodyPrunes(t *testing.T) {
 	c, _ := connected(t, "tcp")
 	c.pool.Put(c)
-	c.idleSince = time.Now().Add(-DefaultIdleTimeout)
+	c.idleSince -= DefaultIdleTimeout
 	if c.pool.Idle(false) != nil {
 		t.Error("got an expired connection")
 	}
