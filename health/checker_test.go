@@ -560,8 +560,9 @@ func TestRunCanBeResumedAndKeepsItsVerdict(t *testing.T) {
 		w.Checker = w.newChecker(t, usual)
 		for _, want := range []Verdict{Down, Healthy} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if err := w.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			err := w.Run(ctx)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Run returned %v", err)
 			}
 			if v := w.Verdict(); v != want {

@@ -39,9 +39,9 @@ type Config struct {
 	Interval time.Duration
 
 	// Timeout bounds a whole probe, from dialling to the last byte that is
-	// read. It can't be longer than Interval, else the promised time to a
-	// verdict could not be kept. Zero means 1 s, or Interval if that is
-	// shorter.
+	// read. Probes never overlap: while a probe hangs for longer than
+	// Interval, the next one begins when it ends, and a verdict takes
+	// accordingly longer. Zero means 1 s, or Interval if that is shorter.
 	Timeout time.Duration
 
 	// FastInterval takes Interval's place while a verdict is being decided
@@ -183,8 +183,6 @@ func (cfg *Config) checkTimes() error {
 	switch {
 	case min(cfg.Interval, cfg.Timeout, cfg.FastInterval) < time.Millisecond:
 		return fmt.Errorf("interval %s, timeout %s and fast interval %s must be at least 1ms", cfg.Interval, cfg.Timeout, cfg.FastInterval)
-	case cfg.Timeout > cfg.Interval:
-		return fmt.Errorf("timeout %s is longer than interval %s", cfg.Timeout, cfg.Interval)
 	case cfg.FastInterval > cfg.Interval:
 		return fmt.Errorf("fast interval %s is longer than interval %s", cfg.FastInterval, cfg.Interval)
 	}

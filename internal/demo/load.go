@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,22 +32,26 @@ type Tally struct {
 	Lost               int           // POSTs that were answered well but arrived nowhere
 	SlowestGet         time.Duration // of the good ones
 	SlowestPost        time.Duration
-	Failure            string // the last failure, in words
+	GetFailure         string // the last failure of a GET, in words
+	PostFailure        string // and of a POST
 }
 
 // Failed returns how many requests ended badly.
 func (t *Tally) Failed() int { return t.GetsFailed + t.PostsFailed }
 
+// Failure returns the last failure, in words; a GET's before a POST's.
+func (t *Tally) Failure() string { return cmp.Or(t.GetFailure, t.PostFailure) }
+
 // add counts one request.
 func (t *Tally) add(post bool, origin string, took time.Duration, err error) {
-	ended, failed, slowest := &t.Gets, &t.GetsFailed, &t.SlowestGet
+	ended, failed, failure, slowest := &t.Gets, &t.GetsFailed, &t.GetFailure, &t.SlowestGet
 	if post {
-		ended, failed, slowest = &t.Posts, &t.PostsFailed, &t.SlowestPost
+		ended, failed, failure, slowest = &t.Posts, &t.PostsFailed, &t.PostFailure, &t.SlowestPost
 	}
 	*ended++
 	if err != nil {
 		*failed++
-		t.Failure = err.Error()
+		*failure = err.Error()
 		return
 	}
 	if t.Answers == nil {

@@ -39,7 +39,7 @@ func (p *Picture) Heading() string {
 func (p *Picture) Row(r Row) string {
 	errors := fmt.Sprintf("%6d", r.Tally.Failed())
 	if r.Tally.Failed() > 0 {
-		errors = p.paint(red, errors+"  "+r.Tally.Failure)
+		errors = p.paint(red, errors+"  "+r.Tally.Failure())
 	}
 	return fmt.Sprintf("%6s  %s %3s  %s %3s  %6s  %6s  %7s  %s", clock(r.At),
 		p.bar(green, '#', r.Tally.Answers[p.Primary]), number(r.Tally.Answers[p.Primary]),

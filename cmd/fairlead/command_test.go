@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/fairlead/fairlead/config"
+)
+
+func TestWrongUsageIsExplainedOnStderrAlone(t *testing.T) {
+	tests := []struct {
+		give []string
+		want string
+	}{
+		{give: nil, want: "fairlead: a command is missing\nRun \"fairlead help\" for the commands.\n"},
+		{give: []string{"fly"}, want: "fairlead: unknown command \"fly\"\nRun \"fairlead help\" for the commands.\n"},
+		{give: []string{"-c", "x"}, want: "fairlead: unknown command \"-c\"\n"},
+		{give: []string{"run", "-x"}, want: "fairlead run: flag provided but not defined: -x\nRun \"fairlead help run\" for its flags and arguments.\n"},
+		{give: []string{"run", "-c"}, want: "fairlead run: flag needs an argument: -c\n"},
+		{give: []string{"run", "fairlead.toml"}, want: "fairlead run: unexpected argument \"fairlead.toml\"\n"},
+		{give: []string{"check"}, want: "fairlead check: the file to check is missing\n"},
+		{give: []string{"check", "a", "b"}, want: "fairlead check: unexpected argument \"b\"\n"},
+		{give: []string{"demo", "--twice"}, want: "fairlead demo: flag provided but not defined: -twice\n"},
+		{give: []string{"version", "now"}, want: "fairlead version: unexpected argument \"now\"\n"},
+		{give: []string{"help", "fly"}, want: "fairlead help: unknown command \"fly\"\n"},
+		{give: []string{"help", "run", "check"}, want: "fairlead help: unexpected argument \"check\"\n"},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.give, " "), func(t *testing.T) {
+			code, stdout, stderr := command(t, tt.give...)
+			if code != exitUsage || stdout != "" || !strings.HasPrefix(stderr, tt.want) {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %d, nothing and %q", code, stdout, stderr, exitUsage, tt.want)
+			}
+		})
+	}
+}
+
+func TestHelpSaysEverythingHoweverItIsAskedFor(t *testing.T) {
+	tests := []struct {
+		ways [][]string
+		want []string
+	}{
+		{
+			ways: [][]string{{"help"}, {"-h"}, {"--help"}},
+			want: []string{"run [-c FILE]", "check FILE", "demo [--once]", "version", "help [COMMAND]"},
+		},
+		{
+			ways: [][]string{{"help", "run"}, {"run", "-h"}, {"run", "--help"}, {"run", "-c", "x", "--help"}},
+			want: []string{"-c FILE", "fairlead.toml if left out", "SIGTERM", "SIGINT", "Example:"},
+		},
+		{ways: [][]string{{"help", "check"}, {"check", "-h"}, {"check", "--help"}}, want: []string{"FILE:LINE:COLUMN", "Example:"}},
+		{ways: [][]string{{"help", "demo"}, {"demo", "-h"}, {"demo", "--help"}}, want: []string{"--once", "NO_COLOR", "Ctrl-C", "Example:"}},
+		{ways: [][]string{{"help", "version"}, {"version", "-h"}, {"--version", "-h"}}, want: []string{"version of Go", "Example:"}},
+		{ways: [][]string{{"help", "help"}, {"help", "-h"}}, want: []string{"help [COMMAND]", "Example:"}},
+	}
+	for _, tt := range tests {
+		for _, way := range tt.ways {
+			t.Run(strings.Join(way, " "), func(t *testing.T) {
+				code, stdout, stderr := command(t, way...)
+				if code != exitDone || stderr != "" {
+					t.Errorf("exit code %d, stderr %q", code, stderr)
+				}
+				for _, want := range append(tt.want, "Exit codes:", "\n  0  ", "\n  2  ") {
+					if !strings.Contains(stdout, want) {
+						t.Errorf("help lacks %q:\n%s", want, stdout)
+					}
+				}
+				for l := range strings.Lines(stdout) {
+					if len(l) > 81 {
+						t.Errorf("line is longer than 80 columns: %q", l)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestVersionNamesVersionGoAndPlatform(t *testing.T) {
+	code, stdout, stderr := command(t, "version")
+	want := regexp.MustCompile(`^fairlead \S.*, ` + regexp.QuoteMeta(runtime.Version()) + `, ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$")
+	if code != exitDone || stderr != "" || !want.MatchString(stdout) {
+		t.Errorf("exit code %d, stdout %q, stderr %q; want %d and %s", code, stdout, stderr, exitDone, want)
+	}
+}
+
+func TestVersionTellsOfTheRevision(t *testing.T) {
+	tests := []struct {
+		name string
+		give debug.BuildInfo
+		want string
+	}{
+		{name: "nothing known", want: "(devel)"},
+		{name: "released", give: debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}}, want: "v1.2.3"},
+		{
+			name: "built from a clean tree",
+			give: debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{
+				{Key: "vcs.revision", Value: "4f2a9c"}, {Key: "vcs.modified", Value: "false"},
+			}},
+			want: "(devel) (revision 4f2a9c)",
+		},
+		{
+			name: "built from a modified tree",
+			give: debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{
+				{Key: "vcs.modified", Value: "true"}, {Key: "vcs.revision", Value: "4f2a9c"},
+			}},
+			want: "(devel) (revision 4f2a9c, modified)",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := describe(&tt.give); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckSumsUpEveryGoodFileOfTestdata(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "*.toml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	want := regexp.MustCompile(`^.*\.toml: ok: \d+ routes?, \d+ groups?, \d+ origins?\n`)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			code, stdout, stderr := command(t, "check", file)
+			if code != exitDone || stderr != "" || !want.MatchString(stdout) {
+				t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestCheckWarnsOfWhatIsDangerous(t *testing.T) {
+	file := write(t, oneOrigin("http://127.0.0.1:9101"))
+	code, stdout, stderr := command(t, "check", file)
+	want := file + ": ok: 1 route, 1 group, 1 origin\n" +
+		file + ": warning: group app has no secondary: while app is down, its requests fail\n"
+	if code != exitDone || stdout != want || stderr != "" {
+		t.Errorf("exit code %d, stdout %q, stderr %q; want %d and %q", code, stdout, stderr, exitDone, want)
+	}
+}
+
+// badFile has one mistake in each of three tables; the last two are known to
+// the routes' own package only.
+const badFile = `[server]
+idle_timeout = 75
+[origins.app]
+url = "http://127.0.0.1:9101"
+[groups.app]
+primary = "app"
+[[routes]]
+name = "a"
+match = "/{x}/"
+group = "app"
+bulkhead = { max_concurrent = 1 }
+[[routes]]
+name = "b"
+match = "/{y}/"
+group = "app"
+bulkhead = { max_concurrent = 1 }
+[[routes]]
+name = "c"
+match = "no/slash{"
+group = "app"
+bulkhead = { max_concurrent = 1 }
+`
+
+func TestRunAndCheckPrintEveryProblemWithItsPlace(t *testing.T) {
+	file := write(t, badFile)
+	for _, args := range [][]string{{"check", file}, {"run", "-c", file}} {
+		t.Run(args[0], func(t *testing.T) {
+			code, stdout, stderr := command(t, args...)
+			if code != exitWrong || stdout != "" {
+				t.Errorf("exit code %d, stdout %q; want %d and nothing", code, stdout, exitWrong)
+			}
+			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+			places := []string{":2:16: ", ":14:9: ", ":19:9: "}
+			if len(lines) != len(places) {
+				t.Fatalf("%d problems, want %d:\n%s", len(lines), len(places), stderr)
+			}
+			for i, place := range places {
+				if !strings.HasPrefix(lines[i], file+place) {
+					t.Errorf("line %d is %q, want it to begin with %q", i+1, lines[i], file+place)
+				}
+			}
+		})
+	}
+}
+
+func TestRunReadsFairleadTOMLIfNoFileIsNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	code, _, stderr := command(t, "run")
+	if code != exitWrong || !strings.Contains(stderr, "fairlead.toml") {
+		t.Errorf("exit code %d, stderr %q; want %d and the file's name", code, stderr, exitWrong)
+	}
+	if err := os.WriteFile("fairlead.toml", []byte("listen = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, stderr = command(t, "run"); !strings.HasPrefix(stderr, "fairlead.toml:1:") {
+		t.Errorf("stderr is %q, want the problem's place", stderr)
+	}
+}
+
+// dangerous is two origins, one group and one route, with room for a mistake of
+// judgement in each.
+const dangerous = `
+[server]
+trusted_proxies = [%s]
+[origins.eu]
+url = "http://127.0.0.1:9101"
+%s
+[origins.us]
+url = "http://127.0.0.1:9102"
+health = {}
+[groups.shop]
+primary = "eu"
+secondary = "us"
+%s
+[[routes]]
+name = "shop"
+match = "/"
+group = "shop"
+bulkhead = { max_concurrent = 1 }
+%s
+`
+
+func TestDangersNameWhatAGoodFileLeavesOpen(t *testing.T) {
+	const healthy = "health = {}"
+	tests := []struct {
+		name                           string
+		trusted, health, group, routes string
+		want                           []string
+	}{
+		{name: "nothing", health: healthy},
+		{
+			name: "every client is trusted", trusted: `"10.0.0.0/8", "0.0.0.0/0", "::/0"`, health: healthy,
+			want: []string{
+				"server: trusted_proxies holds 0.0.0.0/0: any client can claim any address",
+				"server: trusted_proxies holds ::/0: any client can claim any address",
+			},
+		},
+		{name: "no check", want: []string{"origin eu has no health check: it always counts as healthy, and no pointer moves on its account"}},
+		{
+			name: "nothing is covered", health: healthy, group: "failover_methods = []",
+			want: []string{"group shop: failover_methods is empty: requests fail until the pointer has moved"},
+		},
+		{
+			name: "writes run ahead", health: healthy, group: `unsafe = "unsent"`,
+			want: []string{`group shop: unsafe = "unsent": writes can reach us while the pointer is still at eu`},
+		},
+		{
+			name: "parked in vain", health: `health = { fast_interval = "1500ms" }`,
+			want: []string{"group shop: park_timeout = 3s is over before eu can be found down, which takes 4.5s: parked requests fail first"},
+		},
+		{
+			name: "no breaker", health: healthy, routes: "breaker = { consecutive_failures = 0 }",
+			want: []string{"route shop has no breaker: until the pointer moves, each request tries the failing origin first"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := fmt.Sprintf(dangerous, tt.trusted, tt.health, tt.group, tt.routes)
+			cfg, err := config.Parse("test.toml", []byte(text), config.Options{Patterns: checkPatterns})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := dangers(cfg); strings.Join(got, "\n") != strings.Join(tt.want, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"net"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/proxy"
+)
+
+// syncEvery is after how many lines the start waits for the log, so that ten
+// thousand routes don't overflow its buffer.
+const syncEvery = 1000
+
+// journal writes the events of a run. The proxy writes its own: breaker moves,
+// the drain, connections that it couldn't accept.
+type journal struct {
+	log *zap.Logger
+	cfg *config.Config
+}
+
+// started tells what runs, and what is dangerous about it.
+func (j journal) started(file string, addresses []net.Addr) {
+	j.log.Info("starting", zap.String("version", buildVersion()), zap.String("config", file))
+	for i := range j.cfg.Origins {
+		o := &j.cfg.Origins[i]
+		fields := []zap.Field{zap.String("origin", o.Name), zap.String("url", o.URL)}
+		if o.Health != nil {
+			fields = append(fields, zap.String("health", o.Health.Path), zap.Duration("interval", o.Health.Interval))
+		}
+		j.log.Info("origin", fields...)
+	}
+	for i := range j.cfg.Groups {
+		g := &j.cfg.Groups[i]
+		fields := []zap.Field{zap.String("group", g.Name), zap.String("primary", g.Primary)}
+		if g.Secondary != "" {
+			fields = append(fields, zap.String("secondary", g.Secondary), zap.String("unsafe", string(g.Unsafe)),
+				zap.String("failback", string(g.Failback)))
+		}
+		j.log.Info("group", fields...)
+	}
+	for i := range j.cfg.Routes {
+		r := &j.cfg.Routes[i]
+		j.log.Info("route", zap.String("route", r.Name), zap.String("match", r.Match), zap.String("group", r.Group),
+			zap.Int("max_concurrent", r.Bulkhead.MaxConcurrent), zap.Int("max_queue", r.Bulkhead.MaxQueue))
+		if i%syncEvery == syncEvery-1 {
+			_ = j.log.Sync()
+		}
+	}
+	for _, d := range dangers(j.cfg) {
+		j.log.Warn("configuration", zap.String("warning", d))
+	}
+	for i, a := range addresses {
+		j.log.Info("listening", zap.String("listen", j.cfg.Server.Listen[i]), zap.Stringer("address", a))
+	}
+}
+
+// stopped tells how the run ended and what each route did in it.
+func (j journal) stopped(routes []proxy.RouteStats, err error) {
+	for i, r := range routes {
+		j.log.Info("route totals", zap.String("route", r.Route), zap.Uint64("accepted", r.Accepted), zap.Uint64("served", r.Served),
+			zap.Uint64("failed_over", r.FailedOver), zap.Uint64("shed", r.Shed), zap.Uint64("failed", r.Failed), zap.Uint64("left", r.Left),
+			zap.Uint64("parked", r.Parked), zap.Uint64("conn_retry", r.ConnRetry))
+		if i%syncEvery == syncEvery-1 {
+			_ = j.log.Sync()
+		}
+	}
+	j.log.Info("stopped", zap.Error(err))
+}
+
+// flip tells of a pointer that moved. Away from the primary is a warning.
+func (j journal) flip(group string, from, to failover.State) {
+	g := j.cfg.Group(group)
+	level := zapcore.WarnLevel
+	if to.Target == failover.RolePrimary {
+		level = zapcore.InfoLevel
+	}
+	j.log.Log(level, "pointer moved", zap.String("group", group), zap.Stringer("target", to.Target),
+		zap.String("from", originIn(g, from.Target)), zap.String("to", originIn(g, to.Target)),
+		zap.Stringer("reason", to.Reason), zap.Uint64("generation", to.Generation), zap.Duration("hold", to.Hold))
+}
+
+// originIn names the origin in a group's role, or "none".
+func originIn(g *config.Group, r failover.Role) string {
+	switch r {
+	case failover.RolePrimary:
+		return g.Primary
+	case failover.RoleSecondary:
+		return g.Secondary
+	}
+	return "none"
+}
+
+// health tells of an origin's verdict, of pauses of our own, and, for those who
+// debug, of every probe.
+func (j journal) health(e health.Event) {
+	switch e.Kind {
+	case health.ProbeDone:
+		j.log.Debug("probe", zap.String("origin", e.Origin), zap.Int("status", e.Result.Status),
+			zap.Duration("took", e.Result.Took), zap.Error(e.Result.Err), zap.Bool("dropped", e.Result.Dropped))
+	case health.VerdictChanged:
+		level := zapcore.InfoLevel
+		if e.To == health.Down {
+			level = zapcore.WarnLevel
+		}
+		j.log.Log(level, "verdict", zap.String("origin", e.Origin), zap.Stringer("from", e.From), zap.Stringer("to", e.To),
+			zap.Error(e.Result.Err))
+	case health.PauseDetected:
+		j.log.Warn("pause of this process", zap.String("origin", e.Origin), zap.Duration("pause", e.Pause))
+	}
+}

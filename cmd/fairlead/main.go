@@ -1,0 +1,85 @@
+// Command fairlead is an HTTP edge reverse proxy that keeps a site up while its
+// origin is down.
+//
+//	fairlead demo                    see an outage that nobody notices
+//	fairlead check fairlead.toml     is this file good?
+//	fairlead run -c fairlead.toml    serve
+//	fairlead version
+//
+// "fairlead help" and "fairlead help COMMAND" say everything about the
+// commands, their flags, signals and exit codes.
+//
+// This is the one package that knows all the others. It turns the checked
+// configuration into each package's own, lets the health checkers tell the
+// groups what they found, lets failed requests hurry the checkers, and writes
+// the log. It decides nothing about requests and refuses to daemonise, to write
+// pid files, to rotate logs and to change its user: that is the work of whoever
+// starts it.
+//
+// The work is divided by file: main.go has signals and exit codes, run.go the
+// commands and the life of "run", service.go the wiring, logs.go where lines go,
+// events.go what they say, dangers.go what a good file leaves dangerous, demo.go
+// and script.go the demonstration, help.go the texts.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/proxy"
+)
+
+// Exit codes.
+const (
+	exitDone  = 0
+	exitWrong = 1 // a bad configuration, or a check, a run or a demo that went wrong
+	exitUsage = 2
+)
+
+func main() {
+	// Whoever reads the log may go away. That is no reason to stop serving.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, drain := context.WithCancel(context.Background())
+	force := make(chan struct{})
+	go watchSignals(drain, force)
+	p := program{stdout: os.Stdout, stderr: os.Stderr, force: force}
+	os.Exit(exitCode(p.run(ctx, os.Args[1:]), os.Stderr))
+}
+
+// watchSignals drains at the first signal and forces at the second. After that
+// the system's own way is back: a third one kills.
+func watchSignals(drain func(), force chan<- struct{}) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	drain()
+	<-signals
+	close(force)
+	signal.Stop(signals)
+}
+
+// exitCode says on stderr what went wrong and returns the exit code for it.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitDone
+	}
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		fmt.Fprintln(stderr, problems)
+		return exitWrong
+	}
+	if u, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintf(stderr, "%v\n%s\n", u, u.hint())
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "fairlead:", err)
+	if errors.Is(err, proxy.ErrForced) {
+		return exitDone // it was asked to end, and it said what that cost
+	}
+	return exitWrong
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/fairlead/fairlead/config"
+)
+
+// program is one start of fairlead. Nothing in it is global, so that a test
+// can start the whole.
+type program struct {
+	stdout, stderr io.Writer
+	// force, when closed, ends a drain at once. Nil means never.
+	force <-chan struct{}
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	command string // empty: none was recognised
+	msg     string
+}
+
+func (e *usageError) Error() string {
+	if e.command == "" {
+		return "fairlead: " + e.msg
+	}
+	return "fairlead " + e.command + ": " + e.msg
+}
+
+// hint says where the right way stands.
+func (e *usageError) hint() string {
+	if e.command == "" {
+		return `Run "fairlead help" for the commands.`
+	}
+	return fmt.Sprintf("Run %q for its flags and arguments.", "fairlead help "+e.command)
+}
+
+// run does what the command line says and returns when it is done. The end of
+// ctx asks a running proxy to drain. The error is a *usageError,
+// config.Problems, or whatever went wrong.
+func (p *program) run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return &usageError{msg: "a command is missing"}
+	}
+	name, args := args[0], args[1:]
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	switch name {
+	case "run":
+		file := flags.String("c", "fairlead.toml", "")
+		return p.command(flags, args, 0, func() error { return p.serve(ctx, *file) })
+	case "check":
+		return p.command(flags, args, 1, func() error { return p.check(flags.Arg(0)) })
+	case "demo":
+		once := flags.Bool("once", false, "")
+		return p.command(flags, args, 0, func() error { return p.demo(ctx, *once, showPace) })
+	case "version", "--version":
+		return p.command(flags, args, 0, p.version)
+	case "help", "-h", "-help", "--help":
+		return p.help(args)
+	}
+	return &usageError{msg: fmt.Sprintf("unknown command %q", name)}
+}
+
+// command parses the rest of the command line, which must have as many
+// arguments after its flags as wanted, and calls do.
+func (p *program) command(flags *flag.FlagSet, args []string, arguments int, do func() error) error {
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	name := strings.TrimLeft(flags.Name(), "-")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return p.help([]string{name})
+	case err != nil:
+		return &usageError{name, err.Error()}
+	case flags.NArg() > arguments:
+		return &usageError{name, fmt.Sprintf("unexpected argument %q", flags.Arg(arguments))}
+	case flags.NArg() < arguments:
+		return &usageError{name, "the file to check is missing"}
+	}
+	return do()
+}
+
+// load reads and checks a configuration file.
+func load(file string) (*config.Config, error) {
+	return config.Load(file, config.Options{Patterns: checkPatterns})
+}
+
+// check is "fairlead check".
+func (p *program) check(file string) error {
+	cfg, err := load(file)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: ok: %s, %s, %s\n", file,
+		count(len(cfg.Routes), "route"), count(len(cfg.Groups), "group"), count(len(cfg.Origins), "origin"))
+	for _, d := range dangers(cfg) {
+		fmt.Fprintf(p.stdout, "%s: warning: %s\n", file, d)
+	}
+	return nil
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// serve is "fairlead run": it serves until ctx ends and the drain is over.
+func (p *program) serve(ctx context.Context, file string) error {
+	cfg, err := load(file)
+	if err != nil {
+		return err
+	}
+	l, err := openLogs(cfg.Log, p.stdout, p.stderr)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	j := journal{log: l.events, cfg: cfg}
+	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health})
+	if err != nil {
+		return err
+	}
+	addresses, err := s.proxy.Listen()
+	if err != nil {
+		return explainListen(err)
+	}
+	j.started(file, addresses)
+	if l.file != nil {
+		for _, a := range addresses {
+			fmt.Fprintf(p.stderr, "fairlead: listening on %s, logging to %s\n", a, cfg.Log.Output)
+		}
+	}
+	err = s.run(ctx, p.force)
+	j.stopped(s.proxy.Stats(), err)
+	return err
+}
+
+// explainListen adds what an operator may not see at once.
+func explainListen(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another program, or another fairlead, listens there", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: this user may not listen there (ports below 1024 take a privilege)", err)
+	}
+	return err
+}

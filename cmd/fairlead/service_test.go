@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/bulkhead"
+	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/proxy"
+)
+
+// unusual has no value that is a default.
+const unusual = `
+[server]
+listen = ["127.0.0.1:1", "unix:/run/fairlead.sock"]
+request_header_timeout = "1s"
+idle_timeout = "2s"
+body_idle_timeout = "3s"
+max_header_bytes = 4096
+max_connections = 5
+trusted_proxies = ["10.0.0.0/8"]
+drain_timeout = "6s"
+proxy_status = false
+encoded_slash = "keep"
+[origins.eu]
+url = "https://eu.example:443"
+host = "www.example"
+sni = "sni.example"
+connect_timeout = "700ms"
+response_header_timeout = "8s"
+max_connections = 9
+[origins.us]
+url = "unix:/run/us.sock"
+host = "origin"
+[groups.shop]
+primary = "eu"
+secondary = "us"
+failover_methods = ["GET"]
+failover_statuses = [503]
+unsafe = "never"
+park_timeout = "11s"
+[[routes]]
+name = "product"
+match = "GET /product/{id}"
+group = "shop"
+max_body_bytes = 12
+timeout = "29s"
+[routes.bulkhead]
+max_concurrent = 13
+max_queue = 14
+queue_timeout = "15s"
+[routes.breaker]
+consecutive_failures = 16
+open_for = "17s"
+half_open_trials = 18
+`
+
+func TestEveryValueReachesTheProxy(t *testing.T) {
+	cfg, err := config.Parse("test.toml", []byte(unusual), config.Options{Patterns: checkPatterns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := proxyConfig(cfg)
+	if tls := got.Origins[0].TLS; tls == nil || tls.ServerName != "sni.example" || tls.RootCAs != nil {
+		t.Errorf("TLS of the https origin is %+v", tls)
+	}
+	got.Origins[0].TLS = nil
+	want := proxy.Config{
+		Listen:               []string{"127.0.0.1:1", "unix:/run/fairlead.sock"},
+		RequestHeaderTimeout: time.Second,
+		IdleTimeout:          2 * time.Second,
+		BodyIdleTimeout:      3 * time.Second,
+		DrainTimeout:         6 * time.Second,
+		MaxHeaderBytes:       4096,
+		MaxConnections:       5,
+		TrustedProxies:       []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		KeepEncodedSlash:     true,
+		Origins: []proxy.Origin{
+			{
+				Name: "eu", URL: "https://eu.example", Host: proxy.HostLiteral, HostLiteral: "www.example",
+				ConnectTimeout: 700 * time.Millisecond, ResponseHeaderTimeout: 8 * time.Second, MaxConnections: 9,
+			},
+			{Name: "us", URL: "unix:/run/us.sock", Host: proxy.HostOrigin, ConnectTimeout: time.Second, ResponseHeaderTimeout: 10 * time.Second},
+		},
+		Routes: []proxy.Route{{
+			Name: "product", Match: "GET /product/{id}", Group: "shop", MaxBodyBytes: 12, Timeout: 29 * time.Second,
+			Bulkhead: bulkhead.Config{MaxConcurrent: 13, MaxQueue: 14, QueueTimeout: 15 * time.Second},
+			Breaker:  proxy.BreakerConfig{ConsecutiveFailures: 16, OpenFor: 17 * time.Second, HalfOpenTrials: 18},
+		}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	policy, err := newPolicy(&cfg.Groups[0])
+	wantPolicy := failover.PolicyConfig{
+		Methods: []string{"GET"}, Statuses: []int{503}, Unsafe: failover.UnsafeNever, ParkTimeout: 11 * time.Second, HasSecondary: true,
+	}
+	if err != nil || !reflect.DeepEqual(policy, wantPolicy) {
+		t.Errorf("policy is %+v (%v), want %+v", policy, err, wantPolicy)
+	}
+}
+
+func TestEveryHealthTableGetsACheckerAndEveryGroupAPointer(t *testing.T) {
+	cfg, err := config.Load(filepath.Join("..", "..", "testdata", "shop.toml"), config.Options{Patterns: checkPatterns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := openLogs(cfg.Log, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	s, err := newService(cfg, l, watcher{
+		flip:   func(string, failover.State, failover.State) {},
+		health: func(health.Event) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.groups) != len(cfg.Groups) || len(s.checkers) != len(cfg.Origins) {
+		t.Errorf("%d pointers and %d checkers, want %d and %d", len(s.groups), len(s.checkers), len(cfg.Groups), len(cfg.Origins))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.run(ctx, nil); err != nil {
+		t.Errorf("a service that never listened ended with %v", err)
+	}
+}
