@@ -127,6 +127,18 @@ func (b *Bulkhead) TryAcquire(p *Permit) bool {
 // passed, or context.Cause(ctx) if ctx ended first. A context that has ended
 // gets no permit, even if one is free.
 func (b *Bulkhead) Acquire(ctx context.Context, p *Permit) error {
+	return b.acquire(ctx, p, false)
+}
+
+// Reacquire is Acquire for a caller that gave its permit back while it could
+// not go on, and now can. It was admitted before, so it is not refused for want
+// of room: it queues behind the others, however many they are, and the error is
+// never ErrFull.
+func (b *Bulkhead) Reacquire(ctx context.Context, p *Permit) error {
+	return b.acquire(ctx, p, true)
+}
+
+func (b *Bulkhead) acquire(ctx context.Context, p *Permit, admitted bool) error {
 	p.mustBeFree()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -137,7 +149,7 @@ func (b *Bulkhead) Acquire(ctx context.Context, p *Permit) error {
 		p.of.Store(b)
 		return nil
 	}
-	if b.queue.len >= b.cfg.MaxQueue {
+	if b.queue.len >= b.cfg.MaxQueue && !admitted {
 		b.mu.Unlock()
 		return ErrFull
 	}

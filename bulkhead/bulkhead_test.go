@@ -350,3 +350,30 @@ func TestUnderContentionTheLimitHolds(t *testing.T) {
 	}
 	wantCounts(t, b, 0, 0)
 }
+
+func TestOneWhoWasAdmittedBeforeIsNotRefusedForWantOfRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, held := full(0, time.Second)
+		again := &caller{done: make(chan struct{})}
+		go func() {
+			defer close(again.done)
+			again.err = b.Reacquire(context.Background(), &again.permit)
+		}()
+		synctest.Wait()
+		wantCounts(t, b, 1, 1)
+		var p Permit
+		if err := b.Acquire(context.Background(), &p); !errors.Is(err, ErrFull) {
+			t.Errorf("a new one got %v, want ErrFull", err)
+		}
+		held.Release()
+		synctest.Wait()
+		if !again.returned() || again.err != nil || !again.permit.Held() {
+			t.Fatalf("got %v, want the permit", again.err)
+		}
+		if err := b.Reacquire(context.Background(), &p); !errors.Is(err, ErrQueueTimeout) {
+			t.Errorf("got %v, want ErrQueueTimeout", err)
+		}
+		again.permit.Release()
+		wantCounts(t, b, 0, 0)
+	})
+}

@@ -204,8 +204,8 @@ func play(t *testing.T, c PointerConfig, steps []step) State {
 
 func TestPointer(t *testing.T) {
 	const (
-		p, s, none = RolePrimary, RoleSecondary, RoleNone
-		sec, min   = time.Second, time.Minute
+		p, s, none  = RolePrimary, RoleSecondary, RoleNone
+		sec, minute = time.Second, time.Minute
 	)
 	with := func(set func(*PointerConfig)) PointerConfig {
 		c := shopPointer
@@ -231,9 +231,9 @@ func TestPointer(t *testing.T) {
 		}},
 		{"a long outage: the health since the recovery decides", shopPointer, []step{
 			{10 * sec, down(p), s, ReasonPrimaryDown, 2},
-			{10 * min, up(p), s, ReasonPrimaryDown, 2},
-			{10*min + 30*sec - 1, tick, s, ReasonPrimaryDown, 2},
-			{10*min + 30*sec, tick, p, ReasonFailback, 3},
+			{10 * minute, up(p), s, ReasonPrimaryDown, 2},
+			{10*minute + 30*sec - 1, tick, s, ReasonPrimaryDown, 2},
+			{10*minute + 30*sec, tick, p, ReasonFailback, 3},
 		}},
 		{"a relapse starts the health anew, a repeated verdict does not", shopPointer, []step{
 			{0, down(p), s, ReasonPrimaryDown, 2},
@@ -319,16 +319,16 @@ func TestPointer(t *testing.T) {
 			{3 * sec, failback, p, ReasonOperator, 3},
 		}},
 		{"a pin beats health, a failback and the waits, until its time is over", shopPointer, []step{
-			{0, pin(s, 5*min), s, ReasonPin, 2},
+			{0, pin(s, 5*minute), s, ReasonPin, 2},
 			{1 * sec, down(s), s, ReasonPin, 2},
 			{2 * sec, up(s), s, ReasonPin, 2},
-			{2 * min, failback, s, ReasonPin, 2},
-			{5*min - 1, tick, s, ReasonPin, 2},
-			{5 * min, tick, p, ReasonFailback, 3},
+			{2 * minute, failback, s, ReasonPin, 2},
+			{5*minute - 1, tick, s, ReasonPin, 2},
+			{5 * minute, tick, p, ReasonFailback, 3},
 		}},
 		{"the end of a pin is seen by any event", shopPointer, []step{
-			{0, pin(s, 5*min), s, ReasonPin, 2},
-			{6 * min, down(s), p, ReasonSecondaryDown, 3},
+			{0, pin(s, 5*minute), s, ReasonPin, 2},
+			{6 * minute, down(s), p, ReasonSecondaryDown, 3},
 		}},
 		{"after a pin the hold since the flip still counts", shopPointer, []step{
 			{0, pin(s, 0), s, ReasonPin, 2},
@@ -342,9 +342,9 @@ func TestPointer(t *testing.T) {
 			{2 * sec, unpin, s, ReasonPrimaryDown, 2},
 		}},
 		{"a pin replaces a pin, and its end", shopPointer, []step{
-			{0, pin(s, 5*min), s, ReasonPin, 2},
+			{0, pin(s, 5*minute), s, ReasonPin, 2},
 			{1 * sec, pin(p, 0), p, ReasonPin, 3},
-			{10 * min, down(p), p, ReasonPin, 3},
+			{10 * minute, down(p), p, ReasonPin, 3},
 		}},
 		{"a pin to nowhere is refused", failFast, []step{
 			{0, pin(none, 0), p, ReasonStart, 1},
@@ -370,24 +370,24 @@ func TestPointer(t *testing.T) {
 // once the pointer was back on it, and the hold of the flip that followed.
 func TestHold(t *testing.T) {
 	type outage struct{ lasted, want time.Duration }
-	const min = time.Minute
+	const minute = time.Minute
 	tests := []struct {
 		name    string
 		cfg     PointerConfig
 		outages []outage
 	}{
 		{"the first fall is no flapping, however soon", shopPointer,
-			[]outage{{time.Second, min}}},
+			[]outage{{time.Second, minute}}},
 		{"doubles up to the maximum", shopPointer,
-			[]outage{{0, min}, {min - 1, 2 * min}, {1, 4 * min}, {min, 8 * min}, {min, 15 * min}, {min, 15 * min}}},
+			[]outage{{0, minute}, {minute - 1, 2 * minute}, {1, 4 * minute}, {minute, 8 * minute}, {minute, 15 * minute}, {minute, 15 * minute}}},
 		{"stays when the primary lasts as long as the hold", shopPointer,
-			[]outage{{0, min}, {30 * time.Second, 2 * min}, {2 * min, 2 * min}, {15*min - 1, 2 * min}}},
+			[]outage{{0, minute}, {30 * time.Second, 2 * minute}, {2 * minute, 2 * minute}, {15*minute - 1, 2 * minute}}},
 		{"starts anew when the primary lasts for the maximum", shopPointer,
-			[]outage{{0, min}, {1, 2 * min}, {1, 4 * min}, {15 * min, min}, {1, 2 * min}}},
-		{"a maximum left out is 15 minutes", PointerConfig{HasSecondary: true, MinHold: 10 * min},
-			[]outage{{0, 10 * min}, {1, 15 * min}}},
-		{"a maximum below the minimum is the minimum", PointerConfig{HasSecondary: true, MinHold: min, MaxHold: 1},
-			[]outage{{0, min}, {1, min}}},
+			[]outage{{0, minute}, {1, 2 * minute}, {1, 4 * minute}, {15 * minute, minute}, {1, 2 * minute}}},
+		{"a maximum left out is 15 minutes", PointerConfig{HasSecondary: true, MinHold: 10 * minute},
+			[]outage{{0, 10 * minute}, {1, 15 * minute}}},
+		{"a maximum below the minimum is the minimum", PointerConfig{HasSecondary: true, MinHold: minute, MaxHold: 1},
+			[]outage{{0, minute}, {1, minute}}},
 		{"no hold stays none", PointerConfig{HasSecondary: true},
 			[]outage{{0, 0}, {1, 0}}},
 	}

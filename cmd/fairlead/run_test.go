@@ -119,7 +119,7 @@ func TestAFailedRequestHurriesTheCheckerWhoseVerdictReachesEveryGroup(t *testing
 	eu, us := origin(t, "eu"), origin(t, "us")
 	r := start(t, twoGroups(eu.URL, us.URL))
 	// Both are probed at once at the start; wait until that has calmed down.
-	for healthy := 0; healthy < 2; healthy++ {
+	for range 2 {
 		r.await("verdict", line{"from": "unknown", "to": "healthy"})
 	}
 	eu.Close()
@@ -152,7 +152,7 @@ func TestAFailedRequestHurriesTheCheckerWhoseVerdictReachesEveryGroup(t *testing
 func TestTheSecondarysVerdictReachesTheGroupThatStandsOnIt(t *testing.T) {
 	eu, us := origin(t, "eu"), origin(t, "us")
 	r := start(t, strings.Replace(twoGroups(eu.URL, us.URL), `park_timeout = "10s"`, `both_down = "fail_fast"`, 1))
-	for healthy := 0; healthy < 2; healthy++ {
+	for range 2 {
 		r.await("verdict", line{"from": "unknown", "to": "healthy"})
 	}
 	eu.Close()
@@ -238,7 +238,7 @@ match = "/"
 group = "both"
 bulkhead = { max_concurrent = 10 }
 `, secure.URL, ca, listener.Addr()))
-	for healthy := 0; healthy < 2; healthy++ {
+	for range 2 {
 		r.await("verdict", line{"to": "healthy"})
 	}
 	if a := fetchNow(t.Context(), "GET", "http://"+r.address+"/"); a.err != nil || a.body != "secure" {

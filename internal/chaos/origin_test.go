@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,8 +27,8 @@ func (f *fakeTB) Errorf(format string, args ...any) {
 func (f *fakeTB) Fatalf(format string, args ...any) { f.Errorf(format, args...) }
 
 func (f *fakeTB) end() {
-	for i := len(f.cleanups) - 1; i >= 0; i-- {
-		f.cleanups[i]()
+	for _, cleanup := range slices.Backward(f.cleanups) {
+		cleanup()
 	}
 }
 

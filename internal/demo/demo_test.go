@@ -240,7 +240,7 @@ func TestAPictureIsReadAtAGlance(t *testing.T) {
 	if got, want := p.Mark(4200*time.Millisecond, "FLIP"), "  4.2s  >>> FLIP"; got != want {
 		t.Errorf("mark is %q, want %q", got, want)
 	}
-	for _, l := range strings.Split(p.Heading(), "\n") {
+	for l := range strings.SplitSeq(p.Heading(), "\n") {
 		if len(l) > len(tests[0].want) || strings.Contains(l, "\x1b") {
 			t.Errorf("heading %q is wider than the rows, or has colours", l)
 		}

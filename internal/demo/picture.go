@@ -29,10 +29,10 @@ type Row struct {
 // Heading returns the line above the rows.
 func (p *Picture) Heading() string {
 	return p.paint(bold, fmt.Sprintf("%6s  %s  %s  %6s  %6s  %7s  %6s", "",
-		pad(p.Primary+", the primary", barWidth+4), pad(p.Secondary+", the secondary", barWidth+4),
+		pad(p.Primary+", the primary"), pad(p.Secondary+", the secondary"),
 		"GETs", "POSTs", "slowest", "")) + "\n" +
 		p.paint(bold, fmt.Sprintf("%6s  %s  %s  %6s  %6s  %7s  %6s", "time",
-			pad("answers a second", barWidth+4), pad("answers a second", barWidth+4), "saved", "waited", "GET", "errors"))
+			pad("answers a second"), pad("answers a second"), "saved", "waited", "GET", "errors"))
 }
 
 // Row returns the line for a second.
@@ -101,7 +101,7 @@ func number(n int) string {
 
 func clock(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
 
-// pad fills text up with blanks.
-func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
+// pad fills text up with blanks, to the width of a bar and its number.
+func pad(text string) string {
+	return text + strings.Repeat(" ", max(barWidth+4-utf8.RuneCountInString(text), 0))
 }

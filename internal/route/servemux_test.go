@@ -123,8 +123,9 @@ func (p *pattern) matches(r request) bool {
 		if path == "" {
 			return false
 		}
-		text, rest, _ := strings.Cut(path[1:], "/")
-		if rest = path[1+len(text):]; path == "/" {
+		text, _, _ := strings.Cut(path[1:], "/")
+		rest := path[1+len(text):]
+		if path == "/" {
 			text = "/"
 		}
 		text = unescape(text)
