@@ -5,6 +5,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/fairlead/fairlead/failover"
 )
 
 // logAccess writes the exchange's record. The record's one field is made once
@@ -41,8 +43,8 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			return err
 		}
 	}
-	if why := x.whyNot.String(); why != "" && x.tried == 1 && x.tries[0].outcome.Class != 0 {
-		enc.AddString("why_not", why)
+	if x.whyNot != failover.WhyNotNone && x.tried > 0 && x.tries[0].outcome.Class != failover.ClassNone && x.result != resultFailedOver {
+		enc.AddString("why_not", x.whyNot.String())
 	}
 	if x.queued > 0 {
 		enc.AddFloat64("queue_ms", milliseconds(int64(x.queued)))

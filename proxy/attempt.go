@@ -50,6 +50,9 @@ func (x *exchange) try(l *leg, nth int) failover.Outcome {
 		l.breaker.run(x.call)
 	}
 	x.knocked = false
+	if x.oc == nil {
+		x.renew()
+	}
 	a.outcome = x.outcome
 	if a.counts {
 		l.refusing.Store(x.outcome.Class.Unsent())
@@ -122,6 +125,9 @@ func (x *exchange) connect(fresh bool) (failover.Outcome, bool) {
 		oc, err = x.leg.pool.Dial(ctx)
 		done()
 		if err != nil {
+			if d, ok := errors.AsType[*upstream.DialError](err); ok && d.Addr != "" {
+				a.remote = d.Addr
+			}
 			return x.dialFault(err), false
 		}
 		a.connected = x.srv.clock.now()
@@ -193,12 +199,16 @@ func (x *exchange) readHead(n int) failover.Outcome {
 	head, filled, scanned := roomBefore, roomBefore+n, 0
 	for interim := 0; interim <= maxInterim; {
 		end, err := http1.HeadEnd(b.resp[head:filled], scanned)
-		if err != nil {
+		if err != nil || end > x.srv.maxHead || end == 0 && filled-head >= x.srv.maxHead {
 			return x.malformed()
 		}
 		if end == 0 {
 			scanned = filled - head
-			if filled == len(b.resp)-roomAfter && !b.growResp(x.srv.maxHead) {
+			switch full := filled == len(b.resp)-roomAfter; {
+			case full && head > roomBefore: // interim responses that were relayed make room
+				filled = roomBefore + copy(b.resp[roomBefore:], b.resp[head:filled])
+				head = roomBefore
+			case full && !b.growResp(x.srv.maxHead):
 				return x.malformed()
 			}
 			n, err := x.oc.Read(b.resp[filled : len(b.resp)-roomAfter])
@@ -215,7 +225,7 @@ func (x *exchange) readHead(n int) failover.Outcome {
 			return x.final(head, head+end, filled)
 		}
 		if err := x.client.interim(&x.resp); err != nil {
-			x.interrupt(causeLeft)
+			x.leave()
 			return x.fault(x.drop(), err)
 		}
 		head, scanned = head+end, 0
@@ -287,8 +297,8 @@ func (x *exchange) fault(c cause, err error) failover.Outcome {
 		x.forgive(c)
 	case causeTimeout:
 		// The route's time ran out. It is the origin's doing if this attempt
-		// had at least half of it.
-		x.halted = 2*(x.srv.clock.now()-x.last.begun) < int64(x.route.timeout)
+		// had at least half of it, and the client has sent all that it had to.
+		x.halted = x.body.unread() || 2*(x.srv.clock.now()-x.last.begun) < int64(x.route.timeout)
 	default:
 		x.halted = true
 		return failover.Outcome{}

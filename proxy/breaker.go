@@ -65,6 +65,10 @@ func (b *breaker) run(attempt func() (struct{}, error)) {
 	_, _ = b.cb.Execute(attempt)
 }
 
+// refuses reports whether the breaker is open now. A trial that it would still
+// refuse half-open is not foreseen.
+func (b *breaker) refuses() bool { return b != nil && b.cb.State() == gobreaker.StateOpen }
+
 // state is the breaker's state now: "closed", "open" or "half-open".
 func (b *breaker) state() string {
 	if b == nil {

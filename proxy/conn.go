@@ -40,7 +40,8 @@ type conn struct {
 	chunked    bool   // the response's body is sent in chunks
 	untilClose bool   // the response's body ends with the connection
 	lingering  bool   // what the client still sends is taken before the close
-	lim        limitedSource
+	aborted    bool   // the response was broken off, and must look so
+	up, down   limitedSource
 }
 
 // next is what a connection's goroutine does next.
@@ -67,6 +68,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.x.call = c.x.callOrigin
 	c.x.wake, c.x.revive = c.wake, c.revive
 	c.ready = c.onReadable
+	c.x.until = noLimit
+	c.x.mark.Store(at(phaseIdle, noLimit))
 	return c
 }
 
@@ -90,6 +93,12 @@ func (c *conn) revive() { _ = c.nc.SetDeadline(time.Time{}) }
 
 // gone reports whether the client closed its side. It is the sweeper's.
 func (c *conn) gone() bool { return c.raw != nil && netx.PeerClosed(c.raw) }
+
+// stuck reports whether an upload waits for the origin to take what is here,
+// rather than for the client. It is the sweeper's.
+func (c *conn) stuck() bool {
+	return c.x.body.writing.Load() || c.raw != nil && netx.Dead(c.raw)
+}
 
 // serve runs the connection to its end.
 func (c *conn) serve() {
@@ -129,9 +138,6 @@ func (c *conn) serveBuffered() next {
 			return nextClose
 		}
 	}
-	if c.srv.draining.Load() && c.r == c.w {
-		return nextClose
-	}
 	return nextRead
 }
 
@@ -140,7 +146,10 @@ func (c *conn) turn() bool {
 	c.pending = nil
 	c.headBy, c.scanned, c.skipped = 0, 0, 0
 	if c.x.closeAfter || c.x.interrupted() != causeNone {
-		c.lingering = c.lingering || c.x.body.unread() && c.x.result < resultLeft
+		// A client that did not ask for the end may have sent more, and a close
+		// in the face of it would be a reset.
+		more := !c.x.req.Close || c.x.body.unread() || c.r < c.w
+		c.lingering = !c.aborted && (c.lingering || more && c.x.result < resultLeft)
 		return false
 	}
 	if c.r == c.w {
@@ -157,6 +166,10 @@ func (c *conn) rest() {
 	}
 	c.r, c.w = 0, 0
 	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.cfg.IdleTimeout)))
+	// After the mark: a drain either finds the connection idle or is seen here.
+	if c.srv.draining.Load() {
+		c.last = true
+	}
 }
 
 // parse looks for a request in what is buffered. ok is false when its head is
@@ -250,7 +263,8 @@ func (c *conn) space() []byte {
 func (c *conn) close() {
 	if v := recover(); v != nil {
 		c.srv.panicked(v)
-		c.x.release()
+		c.x.abandon()
+		c.abort()
 	}
 	if c.lingering {
 		c.drainClient()

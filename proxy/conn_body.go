@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"os"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/upstream"
@@ -66,7 +67,7 @@ func (c *conn) spliceBody(dst *upstream.Conn, n int64) (moved int64, can bool, e
 	if to == nil || c.tcp == nil {
 		return 0, false, nil
 	}
-	moved, err = c.spliceTo(to, c.tcp, n)
+	moved, err = c.up.move(to, c.tcp, n)
 	c.clientBody.remain -= moved
 	if moved < n && (err == nil || c.gone()) {
 		err = errClientGone
@@ -121,9 +122,10 @@ func (c *conn) pipe(x *exchange, dst, src duplex, count *int64) error {
 	defer bulkPool.Put(bulk)
 	for {
 		n, err := src.Read(*bulk)
+		at := src
 		if n > 0 {
 			if _, werr := dst.Write((*bulk)[:n]); werr != nil {
-				err = werr
+				err, at = werr, dst
 			} else if count != nil {
 				*count += int64(n)
 			}
@@ -133,6 +135,9 @@ func (c *conn) pipe(x *exchange, dst, src duplex, count *int64) error {
 			return dst.CloseWrite()
 		}
 		if err != nil {
+			if any(at) == any(c.nc) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				x.interrupt(causeLeft)
+			}
 			x.oc.Interrupt()
 			c.wake()
 			return err

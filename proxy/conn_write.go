@@ -37,6 +37,11 @@ func (c *conn) interim(resp *http1.Response) error {
 		return nil
 	}
 	head := http1.AppendResponseHead(nil, resp, &http1.ResponseOut{Body: http1.BodyNone})
+	// The sweeper watches the origin's time now, so this write has a limit of its own.
+	if limit := c.srv.cfg.BodyIdleTimeout; limit > 0 {
+		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
+		defer c.nc.SetWriteDeadline(time.Time{})
+	}
 	_, err := c.nc.Write(head)
 	return err
 }
@@ -76,8 +81,16 @@ func (c *conn) body(buf []byte, from, to int, last bool, trailers []http1.Field)
 }
 
 // limitedSource is the io.LimitedReader that TCPConn.ReadFrom knows how to
-// splice from, kept in the connection.
+// splice from, kept in the connection: one for each direction, since bodies
+// may move both ways at once.
 type limitedSource struct{ io.LimitedReader }
+
+// move moves n bytes from src to dst; where the system can't splice, it copies.
+func (l *limitedSource) move(dst, src *net.TCPConn, n int64) (int64, error) {
+	l.R, l.N = src, n
+	defer func() { l.R = nil }()
+	return dst.ReadFrom(&l.LimitedReader)
+}
 
 // splice implements client.
 func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
@@ -85,7 +98,7 @@ func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 	if src == nil || c.tcp == nil || c.chunked {
 		return 0, false, nil
 	}
-	moved, err = c.spliceTo(c.tcp, src, n)
+	moved, err = c.down.move(c.tcp, src, n)
 	if err == nil && moved < n {
 		err = io.ErrUnexpectedEOF
 	}
@@ -95,19 +108,11 @@ func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 	return moved, true, err
 }
 
-// spliceTo moves n bytes from src to dst; where the system can't splice, it
-// copies.
-func (c *conn) spliceTo(dst, src *net.TCPConn, n int64) (int64, error) {
-	c.lim.R, c.lim.N = src, n
-	defer func() { c.lim.R = nil }()
-	return dst.ReadFrom(&c.lim.LimitedReader)
-}
-
 // abort implements client. A body whose length the client knows is ended by the
 // close that follows; one that ends with the connection needs a reset, or it
 // would look whole.
 func (c *conn) abort() {
-	c.pending = nil
+	c.pending, c.aborted = nil, true
 	if c.tcp != nil && c.untilClose {
 		_ = c.tcp.SetLinger(0)
 	}
@@ -115,13 +120,17 @@ func (c *conn) abort() {
 
 // refuse implements client.
 func (c *conn) refuse(x *exchange, r *refusal) {
-	if x.interrupted() != causeNone {
+	late := x.interrupted() != causeNone
+	if late {
 		_ = c.nc.SetDeadline(time.Now().Add(refuseWithin))
 	}
 	buf := c.appendRefusal(c.bufs.out[:0], r, x.closeAfter, x.id)
 	if _, err := c.nc.Write(buf); err != nil {
 		x.closeAfter = true
 		return
+	}
+	if late && !x.closeAfter {
+		c.revive() // the deadline was not meant for the next request
 	}
 	c.lingering = x.closeAfter
 }
@@ -191,7 +200,9 @@ func (c *conn) drainClient() {
 	if !ok || w.CloseWrite() != nil {
 		return
 	}
+	c.x.mark.Store(at(phaseTunnel, noLimit))
 	_ = c.nc.SetDeadline(time.Now().Add(lingerFor))
+	c.r, c.w = 0, 0 // nothing of what is here is served any more
 	buf := c.space()
 	for n := 0; n < lingerBytes; {
 		m, err := c.nc.Read(buf)

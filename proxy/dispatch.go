@@ -69,13 +69,21 @@ func (x *exchange) mayFailOver(o failover.Outcome) bool {
 // failOver sends the request to the other origin, and applies the both-fail
 // rule. The failed response of the first, if there is one, is held meanwhile.
 func (x *exchange) failOver(l *leg, first failover.Outcome) {
+	other := x.route.legs[l.role.Other()]
 	if x.oc != nil {
+		if other.breaker.refuses() {
+			// There is nowhere to go, so the response need not be held,
+			// whatever its size.
+			x.whyNot = failover.WhyNotBreakerOpen
+			x.relay(resultServed)
+			return
+		}
 		x.hold()
 		if !x.held.whole {
 			first.Status = 0
 		}
 	}
-	second := x.try(x.route.legs[l.role.Other()], 2)
+	second := x.try(other, 2)
 	switch {
 	case second.Class == failover.ClassBreakerOpen:
 		x.whyNot = failover.WhyNotBreakerOpen

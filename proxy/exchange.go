@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -36,6 +37,7 @@ type exchange struct {
 	idBuf      [32]byte
 	body       upload
 	route      *routeState // nil if none matched
+	accepted   bool        // it is counted as accepted and not yet as anything else
 	permit     bulkhead.Permit
 	pointer    *failover.State // as read when the permit was granted
 	covered    bool            // may fail over
@@ -133,7 +135,7 @@ func (x *exchange) begin() {
 	x.queued, x.parked = 0, 0
 	x.tried, x.nth, x.last, x.limited, x.knocked = 0, 1, nil, false, false
 	x.result, x.status, x.sent = resultFailed, 0, 0
-	x.closeAfter = x.req.Close || x.srv.draining.Load()
+	x.closeAfter = x.req.Close
 	x.held.reset()
 	x.id = x.requestID()
 	x.awake()
@@ -162,16 +164,17 @@ func (x *exchange) admit() *refusal {
 		return refuseBodyTooLarge
 	}
 	x.route.stats.accepted.Add(1)
+	x.accepted = true
 	x.result = resultFailed
 	x.limit(after(x.start, x.route.timeout))
 	fromPeer := x.trusted && x.req.Get(http1.FieldFailoverAttempt) != nil
 	x.replayable = x.route.policy.CoversMethod(x.req.Method) && !x.body.present()
 	x.covered, x.whyNot = x.route.policy.Covers(x.req.Method, x.body.present(), fromPeer)
-	return x.acquire()
+	return x.acquire(x.route.bulk.Acquire)
 }
 
-// acquire takes a permit, waiting in the queue if the bulkhead has one.
-func (x *exchange) acquire() *refusal {
+// acquire takes a permit, waiting in the queue in the given way if there is none.
+func (x *exchange) acquire(queue func(context.Context, *bulkhead.Permit) error) *refusal {
 	if x.route.bulk.TryAcquire(&x.permit) {
 		return nil
 	}
@@ -180,7 +183,7 @@ func (x *exchange) acquire() *refusal {
 	}
 	from := x.srv.clock.now()
 	ctx, done := x.context()
-	err := x.route.bulk.Acquire(ctx, &x.permit)
+	err := queue(ctx, &x.permit)
 	done()
 	x.queued += time.Duration(x.srv.clock.now() - from)
 	switch {
@@ -228,7 +231,7 @@ func (x *exchange) refuse(r *refusal) {
 		x.closeAfter = true
 		return
 	}
-	if r.end || x.body.unread() {
+	if r.end || x.body.unread() || x.srv.draining.Load() {
 		x.closeAfter = true
 	}
 	x.status = r.status
@@ -252,14 +255,28 @@ func (x *exchange) release() {
 // finish accounts for the exchange.
 func (x *exchange) finish() {
 	x.release()
-	x.forgive(causeTimeout)
+	x.over()
 	if x.route != nil {
 		x.route.stats.count(x.result)
+		x.accepted = false
 	} else {
 		x.srv.refused.Add(1)
 	}
 	if x.srv.access != nil {
 		x.end = x.srv.clock.now()
 		x.logAccess()
+	}
+}
+
+// abandon gives back what the exchange holds after a panic, which is nobody's
+// failure but ours.
+func (x *exchange) abandon() {
+	if x.oc != nil {
+		x.drop()
+	}
+	x.release()
+	if x.accepted {
+		x.route.stats.count(resultFailed)
+		x.accepted = false
 	}
 }

@@ -36,13 +36,13 @@ func (x *exchange) hold() {
 	for {
 		from, to, err := x.respBody.take(p)
 		x.held.body = append(x.held.body, p[from:to]...)
+		if err != nil || len(x.held.body) > maxHeld {
+			break
+		}
 		if x.respBody.done {
 			x.held.whole = true
 			x.settleHeld()
 			return
-		}
-		if err != nil || len(x.held.body) > maxHeld {
-			break
 		}
 		p = b.resp[roomBefore : len(b.resp)-roomAfter]
 		n, err := x.oc.Read(p)
@@ -57,7 +57,7 @@ func (x *exchange) hold() {
 	}
 	x.held.reset()
 	x.drop()
-	x.forgive(causeHeaderTimeout)
+	x.renew()
 }
 
 // settleHeld gives back the connection of a held response but keeps the
@@ -67,11 +67,11 @@ func (x *exchange) settleHeld() {
 	oc := x.oc
 	x.oc = nil
 	if c == causeNone && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
-		x.leg.pool.Put(oc)
+		x.keep(oc)
 	} else {
 		_ = oc.Close()
 	}
-	x.forgive(causeHeaderTimeout)
+	x.renew()
 }
 
 // relayHeld sends the held response.
@@ -85,7 +85,7 @@ func (x *exchange) relayHeld(result result) {
 	if x.resp.Body != http1.BodyNone {
 		x.resp.Body, x.resp.Length = http1.BodyLength, int64(len(x.held.body))
 	}
-	x.leg = x.tries[0].leg
+	x.leg, x.nth = x.tries[0].leg, 1
 	x.respBody.reset(http1.BodyNone, 0)
 	x.sendHead()
 	x.release()

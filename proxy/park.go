@@ -22,7 +22,7 @@ func (x *exchange) park(until int64) *refusal {
 	x.route.stats.parkedNow.Add(-1)
 	x.parked += time.Duration(x.srv.clock.now() - from)
 	if r == nil {
-		r = x.acquire()
+		r = x.acquire(x.route.bulk.Reacquire)
 	}
 	return r
 }

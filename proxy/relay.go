@@ -1,16 +1,24 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/http1"
+	"github.com/fairlead/fairlead/internal/upstream"
 )
 
 // spliceFrom is the number of body bytes still to come from which a body is
 // moved by splice rather than by copying. Below it, setting up costs more
 // than the copies do.
 const spliceFrom = 256 << 10
+
+// spliceTail is the end of a body that is copied all the same. A read with room
+// to spare finds what an origin sent beyond the end, which would otherwise
+// become the response to another request; and the last write comes after the
+// permit is given back, see relay.
+const spliceTail = 16 << 10
 
 // originBody reads the body of an origin's response: it removes the framing
 // and says where the message ends.
@@ -103,7 +111,7 @@ func (x *exchange) relay(result result) {
 // sendHead hands the final head to the front door.
 func (x *exchange) sendHead() {
 	kind := x.client.framing(&x.resp)
-	if kind == http1.BodyUntilClose || x.body.unread() {
+	if kind == http1.BodyUntilClose || x.body.unread() || x.srv.draining.Load() {
 		x.closeAfter = true
 	}
 	x.out = http1.ResponseOut{
@@ -169,12 +177,13 @@ func (x *exchange) stream() {
 	}
 }
 
-// spliced moves a body of known length from socket to socket. It reports
-// whether the exchange is over; false leaves all of the body to be copied.
+// spliced moves a body of known length from socket to socket, but for its
+// tail. It reports whether the exchange is over; false leaves what remains of
+// the body to be copied.
 func (x *exchange) spliced() (over bool) {
-	for piece := int64(bulkSize); x.respBody.remain > 0; {
+	for piece := int64(bulkSize); x.respBody.remain > spliceTail; {
 		began := x.srv.clock.coarse.Load()
-		n, can, err := x.client.splice(x, min(piece, x.respBody.remain))
+		n, can, err := x.client.splice(x, min(piece, x.respBody.remain-spliceTail))
 		x.respBody.remain -= n
 		x.sent += n
 		if !can {
@@ -192,9 +201,7 @@ func (x *exchange) spliced() (over bool) {
 			piece = max(piece/2, 16<<10)
 		}
 	}
-	x.respBody.done = true
-	x.settle()
-	return true
+	return false
 }
 
 // settle is called when the origin's response has been read to its end: it
@@ -207,11 +214,20 @@ func (x *exchange) settle() {
 		x.closeAfter = true
 	}
 	if c == causeNone && x.body.finished() && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
-		x.leg.pool.Put(oc)
+		x.keep(oc)
 	} else {
 		_ = oc.Close()
 	}
 	x.release()
+}
+
+// keep gives a connection back to its pool. Some origins send a body where
+// there is none (HEAD, 304), and it may still be on its way.
+func (x *exchange) keep(oc *upstream.Conn) {
+	if x.respBody.kind == http1.BodyNone {
+		oc.Distrust()
+	}
+	x.leg.pool.Put(oc)
 }
 
 // breakOff ends a response that the origin, or an interrupt, broke off: the
@@ -222,7 +238,7 @@ func (x *exchange) breakOff(err error) {
 	switch c {
 	case causeNone:
 		x.outcome = failover.Outcome{Class: failover.ClassReset}
-		if _, bad := err.(*http1.Error); bad {
+		if _, bad := errors.AsType[*http1.Error](err); bad {
 			x.outcome.Class = failover.ClassMalformed
 		}
 		x.last.outcome = x.outcome
@@ -252,9 +268,13 @@ func (x *exchange) relayUpgrade() {
 	x.out = http1.ResponseOut{Body: http1.BodyNone, Upgrade: true, Date: *x.srv.clock.date.Load()}
 	x.client.head(&x.resp, &x.out)
 	x.closeAfter = true
+	x.enter(phaseTunnel, x.idleDeadline())
 	if err := x.client.tunnel(x); err != nil {
-		if x.interrupted() == causeNone {
+		switch x.interrupted() {
+		case causeNone:
 			x.result = resultFailed
+		case causeLeft:
+			x.result = resultLeft
 		}
 		x.client.abort()
 	}

@@ -188,17 +188,21 @@ func (s *Server) drain() error {
 	return ErrForced
 }
 
-// accept takes connections from one listener until ctx ends.
+// accept takes connections from one listener until ctx ends. At the limit it
+// holds one more, unserved: room is made only for a client that is there.
 func (s *Server) accept(ctx context.Context, l net.Listener) {
 	var pause time.Duration
-	for s.takeSlot(ctx) {
+	for {
 		nc, err := l.Accept()
 		if err == nil {
+			if !s.takeSlot(ctx) {
+				_ = nc.Close()
+				return
+			}
 			pause = 0
 			s.work.Go(func() { s.serveConn(nc) })
 			continue
 		}
-		<-s.slots
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return
 		}

@@ -111,8 +111,8 @@ func (s *Server) sweep(stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
-		case now := <-ticker.C:
-			now = time.Now() // the tick may be old
+		case <-ticker.C:
+			now := time.Now() // the tick may be old
 			s.clock.tick(now)
 			mono := s.clock.coarse.Load()
 			for _, c := range s.conns.snapshot() {
@@ -131,7 +131,7 @@ func (s *Server) sweep(stop <-chan struct{}) {
 func (c *conn) sweep(now int64) {
 	mark := c.x.mark.Load()
 	if mark&^phaseBits <= now {
-		c.x.expire(mark, now)
+		c.x.expire(mark, now, phase(mark&phaseBits) == phaseUpload && c.stuck())
 		return
 	}
 	if mark != c.swept {
@@ -139,12 +139,17 @@ func (c *conn) sweep(now int64) {
 		return
 	}
 	switch phase(mark & phaseBits) {
-	case phaseWait:
+	case phaseWait, phaseUpload, phaseBody:
 		if c.gone() {
 			c.x.interrupt(causeLeft)
 		} else if !c.looked {
 			c.looked = true
 			c.x.nudge()
+		}
+	case phaseHead:
+		// As below, but in one wait for a head there are many for its bytes.
+		if c.gone() {
+			c.x.interrupt(causeIdle)
 		}
 	case phaseIdle:
 		// Once in each wait: the client's FIN may have come together with its

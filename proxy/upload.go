@@ -54,6 +54,8 @@ type upload struct {
 	ended   atomic.Bool // all of it was read from the client
 	written atomic.Bool // all of it was written to the origin
 	failed  atomic.Bool // the origin did not take it
+	halted  atomic.Bool // the rest of it is not wanted any more
+	writing atomic.Bool // some of it is being written to the origin
 }
 
 // set describes the body of the next request.
@@ -64,6 +66,7 @@ func (u *upload) set(source bodySource, kind http1.BodyKind, length int64, ready
 	u.ended.Store(false)
 	u.written.Store(false)
 	u.failed.Store(false)
+	u.halted.Store(false)
 }
 
 // present reports whether the request has a body.
@@ -136,6 +139,7 @@ func (u *upload) halt(oc *upstream.Conn) {
 		}
 	}
 	if !u.written.Load() {
+		u.halted.Store(true)
 		oc.Interrupt()
 		u.source.stopBody()
 	}
@@ -156,7 +160,7 @@ func (x *exchange) uploadBody(oc *upstream.Conn) {
 			remain -= n
 			u.sent.Add(n)
 			if err == errClientGone {
-				x.interrupt(causeLeft)
+				x.spoil(err)
 				return
 			}
 			if err != nil {
@@ -189,11 +193,7 @@ func (x *exchange) uploadPiece(oc *upstream.Conn, buf []byte) (n int64, done, ok
 	from, to = roomBefore+from, roomBefore+to
 	n = int64(to - from)
 	if err != nil {
-		if err == errBodyMalformed {
-			x.interrupt(causeBadBody)
-		} else {
-			x.interrupt(causeLeft)
-		}
+		x.spoil(err)
 		return n, false, false
 	}
 	if total := u.sent.Add(n); u.maxBody > 0 && total > u.maxBody {
@@ -212,12 +212,27 @@ func (x *exchange) uploadPiece(oc *upstream.Conn, buf []byte) (n int64, done, ok
 		}
 	}
 	if from < to {
-		if _, err := oc.Write(buf[from:to]); err != nil {
+		u.writing.Store(true)
+		_, err := oc.Write(buf[from:to])
+		u.writing.Store(false)
+		if err != nil {
 			u.failed.Store(true)
 			return n, false, false
 		}
 	}
 	return n, done, true
+}
+
+// spoil ends an exchange whose client does not give the rest of the body,
+// unless it was us who stopped taking it.
+func (x *exchange) spoil(err error) {
+	switch {
+	case x.body.halted.Load():
+	case err == errBodyMalformed:
+		x.interrupt(causeBadBody)
+	default:
+		x.interrupt(causeLeft)
+	}
 }
 
 // frameChunk puts the framing of a chunk around buf[from:to], in the room

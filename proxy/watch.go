@@ -19,7 +19,8 @@ const (
 	phaseHead                // has part of a head; limit: request_header_timeout
 	phaseWait                // queued, parked, connecting or waiting for a head; limits: the attempt's and the route's
 	phaseUpload              // as phaseWait, while the request's body is on its way; limits: body_idle_timeout and the route's
-	phaseBody                // the response's body or a tunnel is on its way; limit: body_idle_timeout
+	phaseBody                // the response's body is on its way; limit: body_idle_timeout
+	phaseTunnel              // a tunnel, or what a client may still send after the last response: it may end its side alone
 	phaseBits   = 7
 )
 
@@ -140,7 +141,7 @@ func (w *watch) extend(deadline int64) {
 	if p == phaseUpload {
 		deadline = min(deadline, w.until)
 	}
-	if p == phaseUpload || p == phaseBody {
+	if p == phaseUpload || p == phaseBody || p == phaseTunnel {
 		w.mark.Store(at(p, deadline))
 	}
 }
@@ -190,6 +191,28 @@ func (w *watch) forgive(c cause) {
 	}
 }
 
+// renew ends an attempt's deadline, if it has come too: what follows has the
+// route's time.
+func (w *watch) renew() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == causeHeaderTimeout {
+		w.cause = causeNone
+	}
+	w.mark.Store(at(phaseWait, w.until))
+}
+
+// over ends an exchange: its deadlines are none of the next one's.
+func (w *watch) over() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = noLimit
+	w.mark.Store(at(phaseWait, noLimit))
+	if w.cause == causeTimeout {
+		w.cause = causeNone
+	}
+}
+
 // interrupt ends whatever the exchange is blocked in.
 func (w *watch) interrupt(c cause) {
 	w.mu.Lock()
@@ -197,8 +220,17 @@ func (w *watch) interrupt(c cause) {
 	w.interruptLocked(c)
 }
 
+// leave is an interrupt of a client that is found not to take what it is sent:
+// whatever else seemed to end the exchange in the meantime came of that.
+func (w *watch) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cause = causeNone
+	w.interruptLocked(causeLeft)
+}
+
 func (w *watch) interruptLocked(c cause) {
-	if w.cause != causeNone {
+	if w.cause != causeNone && c != causeForced {
 		return
 	}
 	w.cause = c
@@ -226,8 +258,8 @@ func (w *watch) interruptIdle() {
 }
 
 // expire interrupts the exchange if the deadline in mark is still the one that
-// the sweeper saw pass.
-func (w *watch) expire(mark, now int64) {
+// the sweeper saw pass. stuck says of an upload that it waits for the origin.
+func (w *watch) expire(mark, now int64, stuck bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mark.Load() != mark {
@@ -242,12 +274,12 @@ func (w *watch) expire(mark, now int64) {
 		switch {
 		case now >= w.until:
 			w.interruptLocked(causeTimeout)
-		case phase(mark&phaseBits) == phaseUpload:
+		case phase(mark&phaseBits) == phaseUpload && !stuck:
 			w.interruptLocked(causeBodyIdle)
 		default:
 			w.interruptLocked(causeHeaderTimeout)
 		}
-	case phaseBody:
+	case phaseBody, phaseTunnel:
 		w.interruptLocked(causeBodyIdle)
 	}
 }

@@ -26,6 +26,7 @@ type Conn struct {
 	remote  string
 
 	reused      bool
+	wary        bool // its socket is asked before each further exchange
 	spent       bool // must not carry another request
 	interrupted atomic.Bool
 	closed      atomic.Bool
@@ -149,6 +150,10 @@ func (c *Conn) Remote() string { return c.remote }
 // can it have died unnoticed.
 func (c *Conn) Reused() bool { return c.reused }
 
+// Distrust makes Idle look at the connection's socket from now on, however
+// short it was idle: for an origin that may say more than was asked of it.
+func (c *Conn) Distrust() { c.wary = true }
+
 // TCP gives the socket for splicing; nil for TLS and unix sockets. What goes
 // through it is still subject to SetDeadline and Interrupt. The caller must
 // not close it.
@@ -192,7 +197,7 @@ func (c *Conn) fit(check bool) bool {
 	if !c.reusable() || idle >= c.pool.origin.cfg.IdleTimeout {
 		return false
 	}
-	return !check && idle <= unchecked || !c.dead()
+	return !check && !c.wary && idle <= unchecked || !c.dead()
 }
 
 // dead tells whether the origin closed the connection or sent what nobody

@@ -1,0 +1,518 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/bulkhead"
+	"github.com/fairlead/fairlead/internal/chaos"
+)
+
+// A request that is refused ends the connection, and nothing of it, nor of what
+// is hidden behind it, reaches an origin.
+func TestRefusedRequestsEndTheConnectionAndReachNobody(t *testing.T) {
+	t.Parallel()
+	field := func(lines ...string) string {
+		return "POST / HTTP/1.1\r\nHost: a\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+	}
+	path := func(p string) string { return "GET " + p + " HTTP/1.1\r\nHost: a\r\n\r\n" }
+	tests := []struct {
+		name, give string
+		want       int
+	}{
+		{"both framings", field("Content-Length: 3", "Transfer-Encoding: chunked") + "0\r\n\r\n", 400},
+		{"both framings, the other way round", field("Transfer-Encoding: chunked", "Content-Length: 3") + "0\r\n\r\n", 400},
+		{"another coding", field("Transfer-Encoding: gzip"), 501},
+		{"a coding before chunked", field("Transfer-Encoding: gzip, chunked"), 501},
+		{"chunked twice", field("Transfer-Encoding: chunked, chunked"), 501},
+		{"two codings", field("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), 400},
+		{"a disguised coding", field("Transfer-Encoding: \x0bchunked"), 400},
+		{"a coding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{"bad length", field("Content-Length: 3x"), 400},
+		{"signed length", field("Content-Length: +3"), 400},
+		{"negative length", field("Content-Length: -3"), 400},
+		{"empty length", field("Content-Length: "), 400},
+		{"hexadecimal length", field("Content-Length: 0x3"), 400},
+		{"huge length", field("Content-Length: 99999999999999999999"), 400},
+		{"list of lengths", field("Content-Length: 3, 3"), 400},
+		{"repeated length", field("Content-Length: 3", "Content-Length: 3"), 400},
+		{"folded line", field("X-A: b", " c"), 400},
+		{"folded first line", "GET / HTTP/1.1\r\n Host: a\r\nHost: b\r\n\r\n", 400},
+		{"space before colon", field("X-A : b"), 400},
+		{"bare CR", field("X-A: b\rX-C: d"), 400},
+		{"bare LF", field("X-A: b\nX-C: d"), 400},
+		{"LF only", "GET / HTTP/1.1\nHost: a\n\n", 400},
+		{"NUL", field("X-A: b\x00c"), 400},
+		{"no name", field(": b"), 400},
+		{"bad token", field("X(A: b"), 400},
+		{"no colon", field("X-A"), 400},
+		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
+		{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400},
+		{"bad Host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+		{"two Hosts in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405},
+		{"TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405},
+		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+		{"HTTP/0.9", "GET /\r\n\r\n", 400},
+		{"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400},
+		{"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+		{"bad method", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+		{"twin of Content-Length", field("Content_Length: 3"), 400},
+		{"twin of Transfer-Encoding", field("Transfer_Encoding: chunked"), 400},
+		{"twin of X-Forwarded-For", field("X_Forwarded_For: 1.2.3.4"), 400},
+		{"twin of X-Real-IP", field("X-Real_IP: 1.2.3.4"), 400},
+		{"twin of X-Request-Id", field("X_Request_Id: 1"), 400},
+		{"unknown expectation", field("Expect: a-miracle"), 417},
+		{"climbing", path("/a/../b"), 400},
+		{"climbing, encoded", path("/a/%2e%2E/b"), 400},
+		{"climbing at the end", path("/a/.."), 400},
+		{"climbing with a parameter", path("/a/..;x/b"), 400},
+		{"NUL in the path", path("/a%00"), 400},
+		{"backslash", path("/a\\b"), 400},
+		{"encoded slash", path("/a%2Fb"), 400},
+		{"encoded backslash", path("/a%5cb"), 400},
+		{"bad encoding", path("/a%zz"), 400},
+		{"cut encoding", path("/a%2"), 400},
+		{"fragment", path("/a#b"), 400},
+		{"no slash", path("a"), 400},
+		{"another scheme", path("ftp://a/"), 400},
+		{"absolute with user information", path("http://u@a/"), 400},
+		{"head over the limit", field("X-A: " + strings.Repeat("a", 40<<10)), 431},
+		{"fields over the limit", field(strings.TrimSuffix(strings.Repeat("A: b\r\n", 300), "\r\n")), 431},
+		{"target over the limit", path("/" + strings.Repeat("a", 40<<10)), 414},
+		{"bad chunk size", field("Transfer-Encoding: chunked") + "zz\r\n", 400},
+		{"endless chunk size", field("Transfer-Encoding: chunked") + strings.Repeat("0", 100), 400},
+		{"overflowing chunk size", field("Transfer-Encoding: chunked") + "ffffffffffffffff\r\n", 400},
+		{"chunk without its end", field("Transfer-Encoding: chunked") + "3\r\nabcd\r\n0\r\n\r\n", 400},
+		{"endless chunk extension", field("Transfer-Encoding: chunked") + "3;" + strings.Repeat("a", 1000) + "\r\nabc\r\n0\r\n\r\n", 400},
+		{"bad trailer", field("Transfer-Encoding: chunked") + "0\r\na b\r\n\r\n", 400},
+	}
+	smuggled := "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+	g := startRig(t, alone)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := g.dial()
+			if err := c.Send(tt.give + smuggled); err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.ReadResponse("POST")
+			if err != nil {
+				t.Fatalf("%v after %q", err, r.Raw)
+			}
+			if r.Status != tt.want {
+				t.Errorf("status %d, want %d: %s", r.Status, tt.want, r.Body)
+			}
+			if r.Get("Connection") != "close" {
+				t.Errorf("Connection: %q", r.Get("Connection"))
+			}
+			if rest, err := c.ReadAll(); rest != "" || err != nil {
+				t.Errorf("then came %q, %v", rest, err)
+			}
+		})
+	}
+	if all := g.eu.AllArrivals(); len(all) != 0 {
+		t.Errorf("%q reached the origin", all[0].Raw)
+	}
+}
+
+// The same heads, one byte at a time: the refusal may come early, but it comes.
+func TestRefusalsDoNotDependOnHowTheBytesArrive(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone)
+	for _, give := range []string{
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+		"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+	} {
+		c := g.dial()
+		for i := range len(give) {
+			if c.Send(give[i:i+1]) != nil {
+				break // refused already
+			}
+		}
+		r, err := c.ReadResponse("GET")
+		if r.Status != 400 {
+			t.Errorf("%q: status %d, %v", give, r.Status, err)
+		}
+	}
+	if n := len(g.eu.AllArrivals()); n != 0 {
+		t.Errorf("%d requests reached the origin", n)
+	}
+}
+
+// A client that goes on sending a body that nobody wants still gets to read why.
+func TestARefusalSurvivesABodyThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withRoute(func(r *Route) { r.MaxBodyBytes = 1000; r.Match = "/route" }))
+	for _, head := range []string{
+		"POST /elsewhere HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n",
+		"POST /route HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n",
+		"POST /route HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\nContent-Length: 200000\r\n\r\n",
+		"POST /a/.. HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n",
+	} {
+		c := g.dial()
+		if err := c.Send(head); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if err := c.Send(strings.Repeat("x", 10_000)); err != nil {
+				t.Errorf("%q: %v", head, err)
+				break
+			}
+		}
+		r, err := c.ReadResponse("POST")
+		if err != nil || r.Status < 400 || r.Get("Connection") != "close" {
+			t.Errorf("%q: %v, %q", head, err, r.Raw)
+		}
+		if !c.Closed() {
+			t.Error("the connection stays open")
+		}
+	}
+	if n := len(g.eu.AllArrivals()); n != 0 {
+		t.Errorf("%d requests reached the origin", n)
+	}
+}
+
+func TestEncodedSlashesAreForwardedAsTheyAreWhereTheyAreKept(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withServer(func(c *Config) { c.KeepEncodedSlash = true }))
+	c := g.dial()
+	for _, p := range []string{"/a%2Fb", "/a%2fb%5C", "/a//b", "/%61?x=%2F..", "/a;b=c/./d", "/.../x", "/a%20b?"} {
+		r, err := c.Do("GET " + p + " HTTP/1.1\r\nHost: a\r\n\r\n")
+		wantOK(t, r, err)
+		all := g.eu.AllArrivals()
+		if got := all[len(all)-1].Target; got != p {
+			t.Errorf("got %q, want %q", got, p)
+		}
+	}
+	r, err := c.Do("GET /a%2F..%2Fb HTTP/1.1\r\nHost: a\r\n\r\n")
+	if r.Status != 400 || err != nil {
+		t.Errorf("climbing between kept slashes: %d, %v", r.Status, err)
+	}
+}
+
+// A refusal that is nobody's bad behaviour leaves the connection open.
+func TestARequestWithoutARouteCostsNoConnection(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withRoute(func(r *Route) { r.Match = "GET /here" }))
+	c := g.dial()
+	for _, request := range []string{
+		"GET /there HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /here HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+		"POST /here HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"HEAD /there HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /there HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	} {
+		r, err := c.Do(request)
+		if r.Status != 404 || err != nil {
+			t.Fatalf("%q: %d, %v", request, r.Status, err)
+		}
+	}
+	r, err := c.Do("GET /here HTTP/1.1\r\nHost: a\r\n\r\n")
+	wantOK(t, r, err)
+}
+
+func TestErrorsAreTextOrJSONWithTheRequestID(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withRoute(func(r *Route) { r.Match = "/here" }))
+	for _, tt := range []struct{ accept, want string }{
+		{"", "text/plain; charset=utf-8"},
+		{"Accept: text/html,application/json\r\n", "text/plain; charset=utf-8"},
+		{"Accept: */*\r\n", "text/plain; charset=utf-8"},
+		{"Accept: application/json\r\n", "application/json"},
+	} {
+		c := g.dial()
+		r, err := c.Do("GET /there HTTP/1.1\r\nHost: a\r\n" + tt.accept + "\r\n")
+		if err != nil || r.Get("Content-Type") != tt.want {
+			t.Errorf("%q: %q, %v", tt.accept, r.Raw, err)
+		}
+		if r.Get("Date") == "" || !strings.HasPrefix(r.Get("Proxy-Status"), "fairlead; error=destination_not_found") {
+			t.Errorf("Date or Proxy-Status is missing: %q", r.Raw)
+		}
+		if tt.want != "application/json" {
+			if _, id, ok := strings.Cut(r.Body, "request id: "); !ok || len(strings.TrimSpace(id)) != 32 {
+				t.Errorf("no request id in %q", r.Body)
+			}
+			continue
+		}
+		var body struct {
+			Status    int
+			Error     string
+			RequestID string `json:"request_id"`
+		}
+		if err := json.Unmarshal([]byte(r.Body), &body); err != nil || body.Status != 404 || body.Error == "" || len(body.RequestID) != 32 {
+			t.Errorf("%v: %q", err, r.Body)
+		}
+	}
+}
+
+func TestAFullBulkheadAnswersWithRetryAfter(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	g := startRig(t, alone, withRoute(func(r *Route) { r.Bulkhead = bulkhead.Config{MaxConcurrent: 1} }))
+	g.eu.Set(chaos.OK(1).When(answer))
+	first := g.dial()
+	if err := first.Send(get); err != nil {
+		t.Fatal(err)
+	}
+	g.awaitStats("permit", func(s RouteStats) bool { return s.InUse == 1 })
+	c := g.dial()
+	for range 2 {
+		r, err := c.Do(get)
+		if err != nil || r.Status != 503 || r.Get("Retry-After") == "" || r.Get("Connection") == "close" {
+			t.Errorf("%v: %q", err, r.Raw)
+		}
+	}
+	close(answer)
+	r, err := first.ReadResponse("GET")
+	wantOK(t, r, err)
+	r, err = c.Do(get)
+	wantOK(t, r, err)
+}
+
+func TestBodiesOverTheLimitAreRefused(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000
+	tests := []struct {
+		name string
+		size int
+		want int
+	}{
+		{"at the limit", limit, 200},
+		{"one over", limit + 1, 413},
+		{"far over", 20 * limit, 413},
+	}
+	for _, framing := range []string{"length", "chunked"} {
+		for _, tt := range tests {
+			t.Run(framing+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				g := startRig(t, alone, withRoute(func(r *Route) { r.MaxBodyBytes = limit }))
+				c := g.dial()
+				body := strings.Repeat("x", tt.size)
+				request := "POST / HTTP/1.1\r\nHost: a\r\n"
+				if framing == "length" {
+					request += fmt.Sprintf("Content-Length: %d\r\n\r\n%s", tt.size, body)
+				} else {
+					request += fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", tt.size, body)
+				}
+				go c.Send(request)
+				r, err := c.ReadResponse("POST")
+				if err != nil || r.Status != tt.want {
+					t.Fatalf("%v: %q", err, r.Raw)
+				}
+				if tt.want == 200 {
+					return
+				}
+				if r.Get("Connection") != "close" {
+					t.Errorf("Connection: %q", r.Get("Connection"))
+				}
+				for _, a := range g.eu.AllArrivals() {
+					if a.BodyWhole || framing == "length" {
+						t.Errorf("the origin got %+v", a)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Small chunked bodies are here with their head.
+func TestASmallBodyOverTheLimitNeverReachesTheOrigin(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withRoute(func(r *Route) { r.MaxBodyBytes = 5 }))
+	for _, request := range []string{
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n",
+	} {
+		c := g.dial()
+		r, err := c.Do(request)
+		if err != nil || r.Status != 413 || r.Get("Connection") != "close" || !c.Closed() {
+			t.Errorf("%v: %q", err, r.Raw)
+		}
+	}
+	if n := len(g.eu.AllArrivals()); n != 0 {
+		t.Errorf("%d requests reached the origin", n)
+	}
+}
+
+// The end of a streamed body brings as many requests as a bulk buffer holds and
+// the beginning of a head without end: it ends one connection and no more.
+func TestAnEndlessHeadBehindAStreamedBodyIsRefused(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withRoute(func(r *Route) { r.Match = "POST /" })) // so the GETs need no origin
+	c := g.dial()
+	if err := c.Send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	g.awaitStats("permit", func(s RouteStats) bool { return s.InUse == 1 })
+	const last = "0\r\n\r\n"
+	many := (bulkSize - roomBefore - roomAfter - len(last)) / len(get)
+	go c.Send(last + strings.Repeat(get, many) + "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 300<<10))
+	r, err := c.ReadResponse("POST")
+	wantOK(t, r, err)
+	for range many {
+		if r, err := c.ReadResponse("GET"); r.Status != 404 {
+			t.Fatalf("%v: %q", err, r.Raw)
+		}
+	}
+	if r, err := c.ReadResponse("GET"); r.Status != 431 {
+		t.Errorf("%v: %q", err, r.Raw)
+	}
+}
+
+func TestTimeOutsOfTheClientsSide(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, send string
+		want       int // 0: closed without a word
+	}{
+		{"nothing at all", "", 0},
+		{"empty lines", "\r\n\r\n", 0},
+		{"a part of a head", "GET / HTTP/1.1\r\nHost", 408},
+		{"a part of a head after an empty line", "\r\nGET", 408},
+		{"a part of a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234", 408},
+		{"a part of a chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n012", 408},
+		{"a part of a spliced body", post + strings.Repeat("x", 200_000), 408},
+	}
+	for _, tt := range tests {
+		for _, again := range []string{"", "a request and then "} {
+			t.Run(again+tt.name, func(t *testing.T) {
+				t.Parallel()
+				g := startRig(t, alone, withServer(func(c *Config) {
+					c.IdleTimeout, c.RequestHeaderTimeout, c.BodyIdleTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+				}))
+				c := g.dial()
+				if again != "" {
+					r, err := c.Do(get)
+					wantOK(t, r, err)
+				}
+				begun := time.Now()
+				if err := c.Send(tt.send); err != nil {
+					t.Fatal(err)
+				}
+				r, err := c.ReadResponse("GET")
+				if r.Status != tt.want || tt.want != 0 && err != nil {
+					t.Errorf("status %d, %v: %q", r.Status, err, r.Raw)
+				}
+				if tt.want != 0 && r.Get("Connection") != "close" {
+					t.Errorf("Connection: %q", r.Get("Connection"))
+				}
+				if !c.Closed() {
+					t.Error("the connection stays open")
+				}
+				if took := time.Since(begun); took < 200*time.Millisecond {
+					t.Errorf("after %v already", took)
+				}
+			})
+		}
+	}
+}
+
+// The limit is on the whole head, however steadily its bytes come.
+func TestASlowHeadDoesNotBuyTimeByTrickling(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withServer(func(c *Config) { c.RequestHeaderTimeout = 300 * time.Millisecond }))
+	c := g.dial()
+	go c.SendSlowly(strings.Repeat("x", 1000), 20*time.Millisecond)
+	r, err := c.ReadResponse("GET")
+	if r.Status != 408 {
+		t.Errorf("%v: %q", err, r.Raw)
+	}
+}
+
+// Bytes that move buy time: the limits are on idleness.
+func TestASlowBodyBothWaysIsNoReasonToStop(t *testing.T) {
+	t.Parallel()
+	url := script(t, func(_ int, p *peer) {
+		p.head()
+		p.read(20)
+		p.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
+		for range 20 {
+			time.Sleep(30 * time.Millisecond)
+			p.send("x")
+		}
+	})
+	g := startRig(t, alone, withOrigin(url), withServer(func(c *Config) { c.BodyIdleTimeout = 400 * time.Millisecond }))
+	c := g.dial()
+	if err := c.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SendSlowly(strings.Repeat("x", 20), 30*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.ReadResponse("POST")
+	wantOK(t, r, err)
+}
+
+// A response that stops is broken off, and does not look whole.
+func TestAResponseThatStopsIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]string{
+		"length":      "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234",
+		"large":       "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n01234",
+		"chunked":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n",
+		"until close": "HTTP/1.1 200 OK\r\n\r\n01234",
+	} {
+		for _, version := range []string{"1.0", "1.1"} {
+			t.Run(name+" "+version, func(t *testing.T) {
+				t.Parallel()
+				url := script(t, func(_ int, p *peer) {
+					p.head()
+					p.send(start)
+					p.rest()
+				})
+				g := startRig(t, alone, withOrigin(url), withServer(func(c *Config) { c.BodyIdleTimeout = 200 * time.Millisecond }))
+				c := g.dial()
+				r, err := c.Do("GET / HTTP/" + version + "\r\nHost: a\r\n\r\n")
+				if err == nil || r.Status != 200 || r.Body != "01234" {
+					t.Errorf("looks whole: %v, %q %q", err, r.Raw, r.Body)
+				}
+				g.awaitStats("rest", atRest)
+				if s := g.stats(); s.Failed != 1 {
+					t.Errorf("not counted as failed: %+v", s)
+				}
+			})
+		}
+	}
+}
+
+// An origin that takes no more of an upload is the one that failed.
+func TestAnOriginThatDoesNotTakeABodyIsNotTheClientsFault(t *testing.T) {
+	t.Parallel()
+	for _, framing := range []string{"Content-Length: 100000000", "Transfer-Encoding: chunked"} {
+		t.Run(framing, func(t *testing.T) {
+			t.Parallel()
+			g := startRig(t, alone, withServer(func(c *Config) { c.BodyIdleTimeout = 300 * time.Millisecond }))
+			g.eu.Set(chaos.Unread())
+			c := g.dial()
+			piece := strings.Repeat("x", 1<<20)
+			if strings.HasPrefix(framing, "T") {
+				piece = "100000\r\n" + piece + "\r\n"
+			}
+			go func() {
+				if c.Send("POST / HTTP/1.1\r\nHost: a\r\n"+framing+"\r\n\r\n") != nil {
+					return
+				}
+				for range 99 {
+					if c.Send(piece) != nil {
+						return
+					}
+				}
+			}()
+			r, err := c.ReadResponse("POST")
+			if r.Status != 504 {
+				t.Errorf("%v: %q %q", err, r.Raw, r.Body)
+			}
+			g.awaitStats("rest", atRest)
+			if s := g.stats(); s.Failed != 1 {
+				t.Errorf("not counted as failed: %+v", s)
+			}
+		})
+	}
+}
