@@ -67,9 +67,9 @@ func TestImportRulesHold(t *testing.T) {
 			allows:  func(imported string) bool { return !strings.HasPrefix(imported, "go.uber.org/zap") },
 		},
 		{
-			name:    "no unsafe",
-			why:     "speed comes from doing less",
-			applies: func(string, string) bool { return true },
+			name:    "no unsafe but for the raw system call",
+			why:     "speed comes from doing less; the one exception carries its reason and a benchmark",
+			applies: func(_, file string) bool { return file != "internal/netx/try_linux.go" },
 			allows:  func(imported string) bool { return imported != "unsafe" },
 		},
 	}

@@ -81,7 +81,7 @@ func (x *exchange) callOrigin() (struct{}, error) {
 // x.halted says that the attempt ended for a reason that is nobody's failure.
 func (x *exchange) send() failover.Outcome {
 	x.halted = false
-	for fresh := false; ; fresh = true {
+	for fresh := false; ; {
 		if o, ok := x.connect(fresh); !ok {
 			return o
 		}
@@ -98,9 +98,9 @@ func (x *exchange) send() failover.Outcome {
 		}
 		c := x.drop()
 		if c == causeNone && a.reused && !fresh && x.replayable && x.body.still() {
-			// The pooled connection had died unnoticed. Nothing of a
+			// The pooled connection died under the request. Nothing of a
 			// response came, so this is no attempt at the origin.
-			a.retried = true
+			a.retried, fresh = true, true
 			x.route.stats.connRetry.Add(1)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,6 +235,32 @@ func TestAsManyClientsAsPermitsAreNeverShed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The client that does not read its responses is found in a write that is the
+// last of a response: by then nothing of the origin's is held for it.
+func TestClientThatDoesNotReadItsLastBytesHoldsNoPermit(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, permits(bulkhead.Config{MaxConcurrent: 1}))
+	g.eu.Set(chaos.OK(8 << 10))
+	c := g.dial()
+	request := strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200)
+	sending := make(chan struct{})
+	go func() {
+		defer close(sending)
+		for c.Send(request) == nil {
+		}
+	}()
+	for before := -1; g.eu.Arrivals("") == nil || before != len(g.eu.Arrivals("")); time.Sleep(3 * sweepEvery) {
+		before = len(g.eu.Arrivals(""))
+	}
+	if s := g.stats(); s.InUse != 0 {
+		t.Errorf("while the client does not read: %+v", s)
+	}
+	wantServed(t, g.ask(chaos.Request{}), "eu")
+	c.Close()
+	<-sending
+	g.awaitStats("rest", atRest)
 }
 
 func TestPermitLastsAsLongAsTheBody(t *testing.T) {

@@ -34,6 +34,7 @@ type conn struct {
 	next    next
 	last    bool                  // the wait is over: only what is here already is served
 	ready   func(fd uintptr) bool // onReadable, bound once
+	fd      uintptr               // the socket's, while onReadable runs; else noFD
 
 	clientBody clientBody
 	pending    []byte // a response's head that has not left yet
@@ -54,9 +55,9 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc}
+	c := &conn{srv: s, nc: nc, fd: noFD}
 	c.tcp, _ = nc.(*net.TCPConn)
-	if sc, ok := nc.(syscall.Conn); ok && canWaitRaw {
+	if sc, ok := nc.(syscall.Conn); ok && netx.CanTry {
 		c.raw, _ = sc.SyscallConn()
 	}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
@@ -165,7 +166,11 @@ func (c *conn) rest() {
 		c.bufs = nil
 	}
 	c.r, c.w = 0, 0
-	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.cfg.IdleTimeout)))
+	idle := c.srv.cfg.IdleTimeout
+	if idle <= 0 {
+		idle = forever // and not noLimit, so that evict still sees who came first
+	}
+	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), idle)))
 	// After the mark: a drain either finds the connection idle or is seen here.
 	if c.srv.draining.Load() {
 		c.last = true

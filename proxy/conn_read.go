@@ -1,6 +1,13 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead/fairlead/internal/netx"
+)
+
+// noFD is a connection's descriptor outside a RawConn's callback.
+const noFD = ^uintptr(0)
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
@@ -59,6 +66,8 @@ func (c *conn) readAndServe() (next, error) {
 // The price: until the callback returns true, the connection's read side is
 // locked. Nothing in here may read from the client or close the connection.
 func (c *conn) onReadable(fd uintptr) bool {
+	c.fd = fd
+	defer c.leaveCallback()
 	for {
 		if c.bufs != nil && c.w > c.r && c.scanned < c.w-c.r {
 			if c.next = c.serveBuffered(); c.next != nextRead {
@@ -66,7 +75,7 @@ func (c *conn) onReadable(fd uintptr) bool {
 			}
 		}
 		p := c.space()
-		n, again, err := readNow(fd, p)
+		n, again, err := netx.TryRead(fd, p)
 		if again {
 			if c.r == c.w {
 				c.rest()
@@ -88,6 +97,10 @@ func (c *conn) onReadable(fd uintptr) bool {
 		}
 	}
 }
+
+// leaveCallback ends the time in which the connection's descriptor may be used
+// directly.
+func (c *conn) leaveCallback() { c.fd = noFD }
 
 // readPlain is readAndServe where there is no RawConn: it holds a buffer while
 // it waits.

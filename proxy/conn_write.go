@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/http1"
+	"github.com/fairlead/fairlead/internal/netx"
 )
 
 const (
@@ -68,15 +69,28 @@ func (c *conn) body(buf []byte, from, to int, last bool, trailers []http1.Field)
 		copy(buf[from:], c.pending)
 		c.pending = nil
 	} else if n > 0 {
-		if _, err := c.nc.Write(c.pending); err != nil {
+		if err := c.write(c.pending); err != nil {
 			return err
 		}
 		c.pending = nil
 	}
-	if from == to {
+	return c.write(buf[from:to])
+}
+
+// write sends all of p. Within onReadable it first writes what fits into the
+// socket without the detour through the poller.
+func (c *conn) write(p []byte) error {
+	if c.fd != noFD {
+		n, _, err := netx.TryWrite(c.fd, p)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	if len(p) == 0 {
 		return nil
 	}
-	_, err := c.nc.Write(buf[from:to])
+	_, err := c.nc.Write(p)
 	return err
 }
 
@@ -125,7 +139,7 @@ func (c *conn) refuse(x *exchange, r *refusal) {
 		_ = c.nc.SetDeadline(time.Now().Add(refuseWithin))
 	}
 	buf := c.appendRefusal(c.bufs.out[:0], r, x.closeAfter, x.id)
-	if _, err := c.nc.Write(buf); err != nil {
+	if c.write(buf) != nil {
 		x.closeAfter = true
 		return
 	}

@@ -121,6 +121,7 @@ func TestADrainFinishesWhatIsInFlightAndSaysClose(t *testing.T) {
 			if !c.Closed() {
 				t.Error("the connection stays open")
 			}
+			c.Close() // or the proxy would wait a moment for what may come
 			g.drained(patience / 2)
 		})
 	}
@@ -168,6 +169,7 @@ func TestARequestThatCrossesTheDrainIsServed(t *testing.T) {
 			if r.Get("Connection") != "close" {
 				t.Errorf("it does not say so: %q", r.Raw)
 			}
+			c.Close()
 			g.drained(patience / 2)
 		})
 	}
@@ -202,6 +204,7 @@ func TestADrainThatBeginsInTheMiddleOfAStreamedExchangeEnds(t *testing.T) {
 	if got, err := c.Read(10); got != "0123456789" {
 		t.Fatalf("got %q, %v", got, err)
 	}
+	c.Close()
 	g.drained(patience / 2)
 }
 
@@ -242,6 +245,10 @@ func TestADrainIsForcedWhenItsTimeIsUp(t *testing.T) {
 				} else {
 					chaos.Await(t, patience, "request", func() bool { return len(g.eu.AllArrivals()) == 1 })
 				}
+				go func() {
+					_, _ = c.ReadAll() // there may be an error to read
+					c.Close()
+				}()
 				g.cancel()
 				chaos.Await(t, patience, "drain", g.srv.draining.Load)
 				if how == "Close" {

@@ -25,7 +25,16 @@ func TestConnectionsUpToTheLimitAreKept(t *testing.T) {
 // At the limit the connection that has waited the longest makes room.
 func TestAtTheLimitTheLongestIdleConnectionIsEvicted(t *testing.T) {
 	t.Parallel()
-	g := startRig(t, alone, withServer(func(c *Config) { c.MaxConnections = 3 }))
+	for _, limit := range []time.Duration{time.Minute, 0} { // idle_timeout, which may be none
+		t.Run(limit.String(), func(t *testing.T) {
+			t.Parallel()
+			evictLongestIdle(t, limit)
+		})
+	}
+}
+
+func evictLongestIdle(t *testing.T, limit time.Duration) {
+	g := startRig(t, alone, withServer(func(c *Config) { c.MaxConnections, c.IdleTimeout = 3, limit }))
 	var conns []*chaos.Raw
 	for range 3 {
 		c := g.dial()
@@ -100,5 +109,6 @@ func TestADrainAtTheConnectionLimitEnds(t *testing.T) {
 	close(answer)
 	r, err := busy.ReadResponse("GET")
 	wantOK(t, r, err)
+	busy.Close()
 	g.drained(patience / 2)
 }

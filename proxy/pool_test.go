@@ -189,6 +189,35 @@ func TestBodyWhereThereIsNoneIsNobodysResponse(t *testing.T) {
 	}
 }
 
+// An origin that hangs up on whoever connects, or speaks first, is not dialled
+// again and again by one request.
+func TestOriginThatSpokeFirstIsDialledOnce(t *testing.T) {
+	for name, first := range map[string]string{"hangs up": "", "greets": "220 mail.example ESMTP\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var accepted atomic.Int64
+			url := script(t, func(_ int, p *peer) {
+				accepted.Add(1)
+				if first != "" && p.send(first) {
+					p.rest()
+				}
+			})
+			g := startRig(t, withOrigin(url), policy(func(p *failover.PolicyConfig) { p.Unsafe = failover.UnsafeNever }))
+			const n = 60
+			for i := range n {
+				if i%2 == 0 {
+					wantServed(t, g.ask(chaos.Request{}), "us")
+				} else {
+					wantStatus(t, g.ask(chaos.Request{Method: "POST", BodySize: 10}), 502, "")
+				}
+			}
+			if got := accepted.Load(); got > n {
+				t.Errorf("%d connections for %d requests", got, n)
+			}
+		})
+	}
+}
+
 func TestOriginsConnectionLimitHoldsOverAllRoutes(t *testing.T) {
 	t.Parallel()
 	const limit = 2

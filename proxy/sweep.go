@@ -153,7 +153,7 @@ func (c *conn) sweep(now int64) {
 		}
 	case phaseIdle:
 		// Once in each wait: the client's FIN may have come together with its
-		// last request, and then no event tells of it (see conn_unix.go).
+		// last request, and then no event tells of it (see onReadable).
 		if !c.looked {
 			c.looked = true
 			if c.gone() {

@@ -132,13 +132,13 @@ func TestAHalfClosedTunnelIsNotADeparture(t *testing.T) {
 
 func TestAnIdleTunnelIsClosed(t *testing.T) {
 	t.Parallel()
-	g := startRig(t, alone, withServer(func(c *Config) { c.BodyIdleTimeout = 400 * time.Millisecond }))
+	g := startRig(t, alone, withServer(func(c *Config) { c.BodyIdleTimeout = time.Second }))
 	g.eu.Set(chaos.Upgrade())
 	c := g.dial()
 	opened(t, c, upgrade)
-	for range 20 { // as long as bytes move, it stays
+	for range 12 { // as long as bytes move, it stays
 		exchangeBytes(t, c, "x")
-		time.Sleep(40 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	if !c.Closed() {
 		t.Error("it stays open")

@@ -43,6 +43,9 @@ const (
 // noLimit is the mark's time where there is no deadline.
 const noLimit = math.MaxInt64 &^ phaseBits
 
+// forever is longer than any process runs.
+const forever = 20 * 365 * 24 * time.Hour
+
 // watch is how the sweeper sees an exchange and reaches into it. The exchange
 // says in one atomic word what it is doing and until when; the sweeper looks
 // at that word a few times a second and, when the time has come or the client

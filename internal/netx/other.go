@@ -2,8 +2,20 @@
 
 package netx
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 func peerClosed(syscall.RawConn) bool { return false }
 
 func dead(syscall.RawConn) bool { return false }
+
+// CanTry says whether TryRead and TryWrite work here.
+const CanTry = false
+
+// TryRead is for sockets of Unix systems.
+func TryRead(uintptr, []byte) (n int, again bool, err error) { return 0, false, errors.ErrUnsupported }
+
+// TryWrite is for sockets of Unix systems.
+func TryWrite(uintptr, []byte) (n int, again bool, err error) { return 0, false, errors.ErrUnsupported }

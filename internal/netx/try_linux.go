@@ -5,6 +5,9 @@ import (
 	"unsafe"
 )
 
+// CanTry says whether TryRead and TryWrite work here.
+const CanTry = true
+
 // TryRead reads what is there from a socket in non-blocking mode. again is
 // true, and n zero, if nothing is; n is zero without again and err at the end
 // of the stream.

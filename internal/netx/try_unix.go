@@ -4,6 +4,9 @@ package netx
 
 import "syscall"
 
+// CanTry says whether TryRead and TryWrite work here.
+const CanTry = true
+
 // TryRead reads what is there from a socket in non-blocking mode. again is
 // true, and n zero, if nothing is; n is zero without again and err at the end
 // of the stream.

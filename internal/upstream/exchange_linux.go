@@ -7,7 +7,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/fairlead/fairlead/internal/netx"
 )
 
 // One exchange by Write and Read takes three system calls: write, a read that
@@ -48,7 +49,7 @@ import (
 // will ever be, and we would sleep until the deadline. (c) It sent something
 // unasked and then nothing, with the same result.
 // Idle's look at the socket leaves for (b) and (c) the time since that look, or
-// the 100 ms for which it does not look. Nudge is for that rest: it ends the
+// the millisecond for which it does not look. Nudge is for that rest: it ends the
 // wait, and the plain Read that follows looks before it waits. A deadline in
 // the past is the only means to wake a reader from outside; it is undone
 // before Exchange returns.
@@ -112,36 +113,13 @@ func (c *Conn) exchange(req, buf []byte) (int, error) {
 func (k *call) run(fd uintptr) bool {
 	if !k.wrote {
 		k.wrote = true
-		k.sent, k.writeErr = rawWrite(int(fd), k.req)
+		k.sent, _, k.writeErr = netx.TryWrite(fd, k.req)
 		return k.writeErr != nil || k.sent < len(k.req)
 	}
-	k.n, k.readErr = rawRead(int(fd), k.buf)
-	k.read = k.readErr != syscall.EAGAIN
+	var again bool
+	k.n, again, k.readErr = netx.TryRead(fd, k.buf)
+	k.read = !again
 	return k.read
-}
-
-func rawWrite(fd int, p []byte) (int, error) {
-	for {
-		n, err := syscall.Write(fd, p)
-		switch err {
-		case nil:
-			return n, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, nil
-		default:
-			return 0, err
-		}
-	}
-}
-
-func rawRead(fd int, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(fd, p)
-		if err != syscall.EINTR {
-			return max(n, 0), err
-		}
-	}
 }
 
 func (c *Conn) readResult() (int, error) {

@@ -6,9 +6,12 @@ import (
 )
 
 // unchecked is how long a pooled connection may have been idle and still be
-// handed out without a look at its socket. Origins close connections after
-// seconds of idleness, not milliseconds, and the look is a system call.
-const unchecked = 100 * time.Millisecond
+// handed out without a look at its socket, which is a system call. It is for
+// connections that go from one request straight to the next, under load. Any
+// other is looked at: an origin that closed it has then been heard of, and so
+// has one that sent more than it was asked for, whose bytes must not be taken
+// for the answer to another request.
+const unchecked = time.Millisecond
 
 // epoch is what idle times count from. A time since then is a reading of the
 // monotonic clock alone, at little more than half the cost of time.Now.
@@ -28,7 +31,7 @@ type Pool struct {
 // Idle takes the connection that was used most recently out of the pool; nil
 // if there is none to be had. Connections that died while they were idle are
 // closed on the way. A connection is looked at if check is set or it has been
-// idle for more than 100 ms; a younger one may have been closed by the origin
+// idle for more than a millisecond; a younger one may have been closed by the origin
 // without its showing here, so pass check for a request that has no second
 // chance. Even then the origin may close it a moment later.
 //

@@ -52,9 +52,9 @@ func TestAConnectionIsLookedAtWhenItMatters(t *testing.T) {
 		check    bool
 		wantDead bool
 	}{
-		{"closed, young", func(_ *testing.T, c net.Conn) { c.Close() }, 0, false, false},
+		{"closed, young", func(_ *testing.T, c net.Conn) { c.Close() }, -time.Hour, false, false},
 		{"closed, young, checked", func(_ *testing.T, c net.Conn) { c.Close() }, 0, true, true},
-		{"closed, older", func(_ *testing.T, c net.Conn) { c.Close() }, 101 * time.Millisecond, false, true},
+		{"closed, older", func(_ *testing.T, c net.Conn) { c.Close() }, 2 * time.Millisecond, false, true},
 		{"reset", reset, 0, true, true},
 		{"half closed", func(_ *testing.T, c net.Conn) { c.(*net.TCPConn).CloseWrite() }, 0, true, true},
 		{"bytes nobody asked for", func(t *testing.T, c net.Conn) { send(t, c, "408") }, 0, true, true},
