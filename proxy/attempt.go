@@ -152,14 +152,14 @@ func (x *exchange) transmit() (n int, err error) {
 	b.out = x.appendRequest(b.out[:0])
 	b.out = x.body.appendReady(b.out)
 	if !x.body.streamed() {
-		n, err = x.oc.Exchange(b.out, b.resp[roomBefore:len(b.resp)-roomAfter])
+		n, err = x.oc.ExchangeInto(b.out, x.space)
 	} else {
 		var sent int
 		if sent, err = x.oc.Write(b.out); err != nil {
 			err = &upstream.WriteError{Sent: sent, Err: err}
 		} else {
 			x.body.start(x)
-			n, err = x.oc.Read(b.resp[roomBefore : len(b.resp)-roomAfter])
+			n, err = x.oc.Read(x.respSpace())
 		}
 	}
 	x.last.sent = x.last.sent || err == nil || !unsentWrite(err)

@@ -11,10 +11,10 @@ const (
 	inSize = 4 << 10
 	// outSize holds nearly every head that is written.
 	outSize = 4 << 10
-	// respSize holds most response heads with a small body.
-	respSize = 16 << 10
-	// bulkSize is for bodies that are larger.
-	bulkSize = 64 << 10
+	// bulkSize is for what comes from an origin, and for bodies on their way
+	// there: it holds the head and the whole of a body of 64 KiB, with the
+	// room around it, so that such a response is one read and one write.
+	bulkSize = 80 << 10
 
 	// roomBefore is kept free in front of what is read from an origin, so
 	// that a head or a chunk's size can be put before a body without moving it.
@@ -26,15 +26,16 @@ const (
 // buffers are what one exchange needs. A connection has them only while it has
 // a request.
 type buffers struct {
-	in   []byte // from the client
-	out  []byte // heads: to the origin, then to the client
-	resp []byte // from the origin
+	in   []byte  // from the client
+	out  []byte  // heads: to the origin, then to the client
+	resp []byte  // from the origin; nil until there is something to read
+	bulk *[]byte // what resp was taken from the pool as
 
 	reqFields, respFields []http1.Field
 }
 
 var bufferPool = sync.Pool{New: func() any {
-	return &buffers{in: make([]byte, inSize), out: make([]byte, 0, outSize), resp: make([]byte, respSize)}
+	return &buffers{in: make([]byte, inSize), out: make([]byte, 0, outSize)}
 }}
 
 // takeBuffers gives the exchange what it needs for a request.
@@ -56,10 +57,27 @@ func (x *exchange) giveBuffers() {
 	if cap(b.out) > 4*outSize {
 		b.out = make([]byte, 0, outSize)
 	}
-	if len(b.resp) != respSize {
-		b.resp = make([]byte, respSize)
-	}
+	b.dropResp()
 	bufferPool.Put(b)
+}
+
+// respSpace is where a response is read to. Nobody who only waits for one has
+// a buffer for it.
+func (x *exchange) respSpace() []byte {
+	b := x.buf
+	if b.resp == nil {
+		b.bulk = bulkPool.Get().(*[]byte)
+		b.resp = *b.bulk
+	}
+	return b.resp[roomBefore : len(b.resp)-roomAfter]
+}
+
+// dropResp gives up the buffer of a response that is over.
+func (b *buffers) dropResp() {
+	if b.bulk != nil {
+		bulkPool.Put(b.bulk)
+	}
+	b.resp, b.bulk = nil, nil
 }
 
 // growResp makes room for a response head of more bytes, up to a limit. It

@@ -66,7 +66,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		c.x.trusted = s.trusts(ip)
 	}
 	c.x.srv, c.x.client, c.x.proto = s, c, "http"
-	c.x.call = c.x.callOrigin
+	c.x.call, c.x.space = c.x.callOrigin, c.x.respSpace
 	c.x.wake, c.x.revive = c.wake, c.revive
 	c.ready = c.onReadable
 	c.x.until = noLimit

@@ -90,6 +90,7 @@ func (c *conn) tunnel(x *exchange) error {
 		}
 		x.sent += int64(len(early))
 	}
+	x.buf.dropResp()
 	if early := c.unread(); len(early) > 0 {
 		if _, err := x.oc.Write(early); err != nil {
 			return err
@@ -110,6 +111,10 @@ func (c *conn) tunnel(x *exchange) error {
 	return errors.Join(down, <-up)
 }
 
+// tunnelBuffer is for one direction of a tunnel. Tunnels live long and carry
+// little.
+const tunnelBuffer = 8 << 10
+
 // duplex is a stream whose sending side can be ended alone.
 type duplex interface {
 	io.ReadWriter
@@ -118,13 +123,12 @@ type duplex interface {
 
 // pipe is one direction of a tunnel. On an error it ends both.
 func (c *conn) pipe(x *exchange, dst, src duplex, count *int64) error {
-	bulk := bulkPool.Get().(*[]byte)
-	defer bulkPool.Put(bulk)
+	buf := make([]byte, tunnelBuffer)
 	for {
-		n, err := src.Read(*bulk)
+		n, err := src.Read(buf)
 		at := src
 		if n > 0 {
-			if _, werr := dst.Write((*bulk)[:n]); werr != nil {
+			if _, werr := dst.Write(buf[:n]); werr != nil {
 				err, at = werr, dst
 			} else if count != nil {
 				*count += int64(n)

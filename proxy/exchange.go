@@ -24,6 +24,7 @@ type exchange struct {
 	resp   http1.Response
 	buf    *buffers
 	call   func() (struct{}, error) // callOrigin, bound once
+	space  func() []byte            // respSpace, bound once
 	record []zap.Field              // the access record's one field, made once
 
 	// The client, set once.

@@ -44,7 +44,7 @@ func (x *exchange) hold() {
 			x.settleHeld()
 			return
 		}
-		p = b.resp[roomBefore : len(b.resp)-roomAfter]
+		p = x.respSpace()
 		n, err := x.oc.Read(p)
 		if n == 0 && err != nil {
 			if x.held.whole = err == io.EOF && x.respBody.eof(); x.held.whole {

@@ -145,10 +145,8 @@ func (x *exchange) stream() {
 	if x.respBody.kind == http1.BodyLength && x.respBody.remain >= spliceFrom && x.spliced() {
 		return
 	}
-	bulk := bulkPool.Get().(*[]byte)
-	defer bulkPool.Put(bulk)
-	buf := *bulk
-	space := buf[roomBefore : len(buf)-roomAfter]
+	space := x.respSpace()
+	buf := x.buf.resp
 	for {
 		n, err := x.oc.Read(space)
 		if n == 0 && err != nil {

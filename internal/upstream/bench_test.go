@@ -19,7 +19,7 @@ func BenchmarkExchange(b *testing.B) {
 			return err
 		}},
 		{"WriteThenRead", func(c *Conn) error {
-			_, err := c.writeThenRead(req, 0, buf)
+			_, err := c.writeThenRead(req, 0, buf, nil)
 			return err
 		}},
 	}

@@ -20,7 +20,17 @@ func (c *Conn) Exchange(req, buf []byte) (n int, err error) {
 	if len(buf) == 0 {
 		return 0, &WriteError{Err: io.ErrShortBuffer}
 	}
-	n, err = c.exchange(req, buf)
+	return c.finish(c.exchange(req, buf, nil))
+}
+
+// ExchangeInto is Exchange into a buffer that it asks for only when, as far as
+// the system lets it know, there is something to read: so who waits for an
+// origin holds no buffer. buffer must not return an empty slice.
+func (c *Conn) ExchangeInto(req []byte, buffer func() []byte) (n int, err error) {
+	return c.finish(c.exchange(req, nil, buffer))
+}
+
+func (c *Conn) finish(n int, err error) (int, error) {
 	if err != nil {
 		c.spent = true
 	}
@@ -38,12 +48,15 @@ func (c *Conn) Exchange(req, buf []byte) (n int, err error) {
 func (c *Conn) Nudge() { c.nudge() }
 
 // writeThenRead is the plain way; the first sent bytes of req are out already.
-func (c *Conn) writeThenRead(req []byte, sent int, buf []byte) (int, error) {
+func (c *Conn) writeThenRead(req []byte, sent int, buf []byte, buffer func() []byte) (int, error) {
 	if sent < len(req) {
 		n, err := c.write(req[sent:])
 		if err != nil {
-			return c.readRefusal(buf, &WriteError{Sent: sent + n, Err: err})
+			return c.readRefusal(buf, buffer, &WriteError{Sent: sent + n, Err: err})
 		}
+	}
+	if buf == nil {
+		buf = buffer()
 	}
 	return c.Read(buf)
 }
@@ -51,9 +64,12 @@ func (c *Conn) writeThenRead(req []byte, sent int, buf []byte) (int, error) {
 // readRefusal reads what an origin said before it stopped reading, as one does
 // that finds a request too long: the write fails, yet the answer is there. If
 // nothing was sent then nothing that is there can be an answer.
-func (c *Conn) readRefusal(buf []byte, failed *WriteError) (int, error) {
+func (c *Conn) readRefusal(buf []byte, buffer func() []byte, failed *WriteError) (int, error) {
 	if failed.Sent == 0 {
 		return 0, failed
+	}
+	if buf == nil {
+		buf = buffer()
 	}
 	n, _ := c.Read(buf)
 	if n == 0 {

@@ -60,10 +60,11 @@ type call struct {
 	step func(fd uintptr) bool // the callback, made once; nil over TLS
 
 	req, buf []byte
-	wrote    bool  // write was called
-	sent     int   // what it wrote
-	writeErr error // what it failed with, EAGAIN excepted
-	read     bool  // read gave n or readErr
+	buffer   func() []byte // gives buf where that is nil
+	wrote    bool          // write was called
+	sent     int           // what it wrote
+	writeErr error         // what it failed with, EAGAIN excepted
+	read     bool          // read gave n or readErr
 	n        int
 	readErr  error
 
@@ -82,31 +83,32 @@ const (
 // prepareCall makes the callback.
 func (c *Conn) prepareCall() { c.call.step = c.call.run }
 
-func (c *Conn) exchange(req, buf []byte) (int, error) {
+func (c *Conn) exchange(req, buf []byte, buffer func() []byte) (int, error) {
 	k := &c.call
 	if k.step == nil {
-		return c.writeThenRead(req, 0, buf)
+		return c.writeThenRead(req, 0, buf, buffer)
 	}
-	k.req, k.buf = req, buf
+	k.req, k.buf, k.buffer = req, buf, buffer
 	k.wrote, k.sent, k.writeErr = false, 0, nil
 	k.read, k.n, k.readErr = false, 0, nil
 	k.state.Store(callWaiting)
 	err := c.rc.Read(k.step)
 	nudged := k.state.Swap(callIdle) == callNudged
-	k.req, k.buf = nil, nil
+	buf = k.buf
+	k.req, k.buf, k.buffer = nil, nil, nil
 	if nudged {
 		c.undoNudge()
 	}
 	switch {
 	case k.writeErr != nil:
-		return c.readRefusal(buf, &WriteError{Sent: k.sent, Err: c.opError("write", k.writeErr)})
+		return c.readRefusal(buf, buffer, &WriteError{Sent: k.sent, Err: c.opError("write", k.writeErr)})
 	case k.read:
 		return c.readResult()
 	case err != nil && !(nudged && errors.Is(err, os.ErrDeadlineExceeded)):
 		return 0, c.waitFailed(req, err)
 	}
 	// Nudged, or the socket's buffer was full.
-	return c.writeThenRead(req, k.sent, buf)
+	return c.writeThenRead(req, k.sent, buf, buffer)
 }
 
 // run is the callback of RawConn.Read: true ends the call.
@@ -115,6 +117,9 @@ func (k *call) run(fd uintptr) bool {
 		k.wrote = true
 		k.sent, _, k.writeErr = netx.TryWrite(fd, k.req)
 		return k.writeErr != nil || k.sent < len(k.req)
+	}
+	if k.buf == nil {
+		k.buf = k.buffer()
 	}
 	var again bool
 	k.n, again, k.readErr = netx.TryRead(fd, k.buf)

@@ -7,7 +7,9 @@ type call struct{}
 
 func (c *Conn) prepareCall() {}
 
-func (c *Conn) exchange(req, buf []byte) (int, error) { return c.writeThenRead(req, 0, buf) }
+func (c *Conn) exchange(req, buf []byte, buffer func() []byte) (int, error) {
+	return c.writeThenRead(req, 0, buf, buffer)
+}
 
 // nudge has nothing to do: a plain Read looks before it waits.
 func (c *Conn) nudge() {}
