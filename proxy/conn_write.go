@@ -41,7 +41,7 @@ func (c *conn) interim(resp *http1.Response) error {
 	// The sweeper watches the origin's time now, so this write has a limit of its own.
 	if limit := c.srv.cfg.BodyIdleTimeout; limit > 0 {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
-		defer c.nc.SetWriteDeadline(time.Time{})
+		defer c.x.unlessInterrupted(func() { _ = c.nc.SetWriteDeadline(time.Time{}) })
 	}
 	_, err := c.nc.Write(head)
 	return err

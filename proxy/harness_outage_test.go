@@ -272,6 +272,16 @@ func measureLost(t testing.TB) *lost {
 	return l
 }
 
+// skipIfStarved ends a test whose scenario is one of time-outs, if the machine
+// took so much time from the process that they passed for want of it. What
+// holds at any speed must have been asserted by then.
+func (l *lost) skipIfStarved(t testing.TB) {
+	t.Helper()
+	if total := time.Duration(l.total.Load()); total > time.Second {
+		t.Skipf("the machine took %v from this process: the rest would prove nothing", total)
+	}
+}
+
 // allow is a bound with what the machine has taken added, twice, since what
 // waits for one late step is often late with the next.
 func (l *lost) allow(d time.Duration) time.Duration {

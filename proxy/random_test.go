@@ -47,7 +47,7 @@ func TestRandomFaultsKeepTheInvariants(t *testing.T) {
 		})
 	g.eu.Set(turns())
 	g.us.Set(turns())
-	run := chaos.Load{Address: g.addr, Conns: 24, Count: 1000, Mix: []chaos.Shot{
+	run := chaos.Load{Address: g.addr, Conns: 24, Rate: 800, Count: 1000, Mix: []chaos.Shot{
 		{Weight: 8}, {Weight: 2, WantSize: 300_000}, {Method: "HEAD"}, {Method: "OPTIONS"},
 		{Weight: 2, Method: "POST", BodySize: 100}, {Method: "POST", BodySize: 200_000}, {Method: "PUT", BodySize: 50_000, Chunked: true},
 		{Method: "DELETE"}, {Method: "GET", BodySize: 30},
@@ -78,7 +78,7 @@ func TestRandomFaultsKeepTheInvariants(t *testing.T) {
 	if err := chaos.Check(ledger, g.eu, g.us); err != nil {
 		t.Error(err)
 	}
-	if n := ledger.Count(chaos.Served); n < 200 {
+	if n := ledger.Count(chaos.Served); n < 50 {
 		t.Errorf("hardly anything was served, which proves little: %v", ledger)
 	}
 	g.awaitStats("rest", atRest)

@@ -208,7 +208,7 @@ func (x *exchange) settle() {
 	c, oc := x.detach(), x.oc
 	x.oc = nil
 	x.body.halt(oc)
-	if !x.body.finished() {
+	if x.body.unread() {
 		x.closeAfter = true
 	}
 	if c == causeNone && x.body.finished() && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {

@@ -177,15 +177,29 @@ func (s *Server) drain() error {
 	case <-s.force:
 	}
 	n := s.conns.size()
-	for _, c := range s.conns.all() {
-		c.x.interrupt(causeForced)
-	}
-	<-done
+	s.interruptAll(done)
 	if n == 0 {
 		return nil
 	}
 	s.log.Warn("drain ended early", zap.Int("interrupted", n))
 	return ErrForced
+}
+
+// interruptAll interrupts every exchange until all have ended. Once is not
+// enough for one that is about to set a deadline of its own.
+func (s *Server) interruptAll(done <-chan struct{}) {
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		for _, c := range s.conns.all() {
+			c.x.interrupt(causeForced)
+		}
+		select {
+		case <-done:
+			return
+		case <-again.C:
+		}
+	}
 }
 
 // accept takes connections from one listener until ctx ends. At the limit it

@@ -54,7 +54,7 @@ type upload struct {
 	ended   atomic.Bool // all of it was read from the client
 	written atomic.Bool // all of it was written to the origin
 	failed  atomic.Bool // the origin did not take it
-	halted  atomic.Bool // the rest of it is not wanted any more
+	halted  atomic.Bool // the rest of it is not wanted, and the client's side was stopped
 	writing atomic.Bool // some of it is being written to the origin
 }
 
@@ -86,7 +86,7 @@ func (u *upload) finished() bool { return !u.streamed() || u.written.Load() }
 
 // unread reports whether some of the body is still with the client, so that
 // the connection can't carry another request.
-func (u *upload) unread() bool { return u.streamed() && !u.ended.Load() }
+func (u *upload) unread() bool { return u.streamed() && (!u.ended.Load() || u.halted.Load()) }
 
 // tooLarge sets the route's limit and reports whether the body is known to
 // be over it.
@@ -125,9 +125,10 @@ func (u *upload) start(x *exchange) {
 	go x.uploadBody(x.oc)
 }
 
-// halt ends the goroutine that streams the body, if there is one. An unfinished
-// body makes both connections unusable. A last write that is just under way,
-// while the response to it is here already, is given a moment.
+// halt ends the goroutine that streams the body, if there is one. A body that
+// did not reach the origin whole makes that connection unusable, and one that
+// was not read whole the client's. A last write that is just under way, while
+// the response to it is here already, is given a moment.
 func (u *upload) halt(oc *upstream.Conn) {
 	if u.running == nil {
 		return
@@ -139,9 +140,11 @@ func (u *upload) halt(oc *upstream.Conn) {
 		}
 	}
 	if !u.written.Load() {
-		u.halted.Store(true)
+		if !u.ended.Load() {
+			u.halted.Store(true)
+			u.source.stopBody()
+		}
 		oc.Interrupt()
-		u.source.stopBody()
 	}
 	<-u.running
 	u.running = nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/http1"
+	"github.com/fairlead/fairlead/internal/upstream"
 )
 
 // chunks frames text in chunks of unequal sizes.
@@ -300,4 +302,43 @@ func awaitStill(t *testing.T, count *atomic.Int64) {
 		}
 		return time.Since(since) > 300*time.Millisecond
 	})
+}
+
+// stoppable is a bodySource that only remembers whether it was stopped.
+type stoppable struct {
+	conn
+	stopped bool
+}
+
+func (s *stoppable) stopBody() { s.stopped = true }
+
+// When a response has come to its end, the goroutine of an upload may not have
+// got round to saying that it has, too. The client's connection is stopped only
+// if some of the body is still on it, for it can't be used again.
+func TestTheEndOfAnUploadMayBeSeenLate(t *testing.T) {
+	t.Parallel()
+	url := script(t, func(_ int, p *peer) { p.rest() })
+	o := upstream.New(upstream.Config{Name: "eu", Address: strings.TrimPrefix(url, "http://")})
+	for _, ended := range []bool{true, false} {
+		oc, err := o.NewPool(0).Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer oc.Close()
+		source := &stoppable{}
+		var u upload
+		u.set(source, http1.BodyLength, 10, nil, false)
+		u.running = make(chan struct{})
+		u.ended.Store(ended)
+		go func() {
+			time.Sleep(3 * lastWrite) // as on a busy machine
+			u.ended.Store(true)
+			u.written.Store(true)
+			close(u.running)
+		}()
+		u.halt(oc)
+		if source.stopped == ended || u.unread() == ended {
+			t.Errorf("ended %v: stopped %v, unread %v", ended, source.stopped, u.unread())
+		}
+	}
 }

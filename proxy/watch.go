@@ -183,6 +183,16 @@ func (w *watch) interrupted() cause {
 	return w.cause
 }
 
+// unlessInterrupted calls f, which undoes a deadline, unless it would undo that
+// of an interrupt.
+func (w *watch) unlessInterrupted(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == causeNone {
+		f()
+	}
+}
+
 // forgive forgets an interrupt that ended only one attempt, and the deadline
 // that caused it.
 func (w *watch) forgive(c cause) {
