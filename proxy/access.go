@@ -30,6 +30,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddByteString("target", x.req.Target)
 	enc.AddInt("status", x.status)
 	enc.AddString("decision", x.result.String())
+	if x.refusal != nil && x.refusal.text != "" {
+		enc.AddString("error", x.refusal.text)
+	}
 	if x.route != nil {
 		enc.AddString("route", x.route.name)
 		enc.AddString("group", x.route.group)

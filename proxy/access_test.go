@@ -58,7 +58,7 @@ func TestEachRequestHasOneAccessRecord(t *testing.T) {
 		t.Errorf("%d records of 4 requests", len(lines))
 	}
 	for _, line := range lines[2:] {
-		if err := json.Unmarshal(line, &rec); err != nil || rec.Status != 400 || rec.Decision != "refused" {
+		if err := json.Unmarshal(line, &rec); err != nil || rec.Status != 400 || rec.Decision != "refused" || rec.Error == "" || rec.BytesOut == 0 {
 			t.Errorf("record %s", line)
 		}
 	}

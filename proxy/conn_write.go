@@ -156,7 +156,7 @@ func (c *conn) refuseHead(r *refusal) {
 	c.x.body.set(c, http1.BodyNone, 0, nil, true)
 	x.begin()
 	x.closeAfter = true
-	x.status, x.result = r.status, resultRefused
+	x.status, x.result, x.refusal = r.status, resultRefused, r
 	if c.bufs == nil {
 		c.bufs = x.takeBuffers()
 	}
@@ -202,6 +202,7 @@ func (c *conn) appendRefusal(dst []byte, r *refusal, end bool, id []byte) []byte
 	dst = append(dst, "\r\n\r\n"...)
 	if c.x.req.MethodID != http1.MethodHEAD {
 		dst = append(dst, body...)
+		c.x.sent = int64(len(body))
 	}
 	return dst
 }

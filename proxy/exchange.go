@@ -68,6 +68,7 @@ type exchange struct {
 
 	// What became of it.
 	result     result
+	refusal    *refusal // a response of our own; nil if it was an origin's, or none
 	status     int
 	sent       int64 // body bytes to the client
 	end        int64 // server clock; set for the log only
@@ -135,7 +136,7 @@ func (x *exchange) begin() {
 	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
 	x.queued, x.parked = 0, 0
 	x.tried, x.nth, x.last, x.limited, x.knocked = 0, 1, nil, false, false
-	x.result, x.status, x.sent = resultFailed, 0, 0
+	x.result, x.refusal, x.status, x.sent = resultFailed, nil, 0, 0
 	x.closeAfter = x.req.Close
 	x.held.reset()
 	x.id = x.requestID()
@@ -235,7 +236,7 @@ func (x *exchange) refuse(r *refusal) {
 	if r.end || x.body.unread() || x.srv.draining.Load() {
 		x.closeAfter = true
 	}
-	x.status = r.status
+	x.status, x.refusal = r.status, r
 	x.mark.Store(at(phaseBody, x.idleDeadline()))
 	x.client.refuse(x, r)
 }

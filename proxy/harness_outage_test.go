@@ -177,6 +177,7 @@ var logEncoding = zapcore.EncoderConfig{
 
 // record is an access record as its reader sees it.
 type record struct {
+	Error      string          `json:"error"`
 	Msg        string          `json:"msg"`
 	RequestID  string          `json:"request_id"`
 	Client     string          `json:"client"`
