@@ -102,7 +102,11 @@ func (c *conn) tunnel(x *exchange) error {
 		return errors.ErrUnsupported
 	}
 	up := make(chan error, 1)
-	go func() { up <- c.pipe(x, x.oc, client, nil) }()
+	go func() {
+		defer close(up)
+		defer x.contain()
+		up <- c.pipe(x, x.oc, client, nil)
+	}()
 	down := c.pipe(x, client, x.oc, &x.sent)
 	if down != nil {
 		x.oc.Interrupt()

@@ -154,6 +154,7 @@ func (u *upload) halt(oc *upstream.Conn) {
 func (x *exchange) uploadBody(oc *upstream.Conn) {
 	u := &x.body
 	defer close(u.running)
+	defer x.contain()
 	bulk := bulkPool.Get().(*[]byte)
 	defer bulkPool.Put(bulk)
 	remain := u.length - int64(len(u.ready))
@@ -186,6 +187,16 @@ func (x *exchange) uploadBody(oc *upstream.Conn) {
 			return
 		}
 		x.extend(x.idleDeadline())
+	}
+}
+
+// contain ends an exchange in which a goroutine of its own has panicked: a
+// defect of ours must not end the process. It must be deferred.
+func (x *exchange) contain() {
+	if v := recover(); v != nil {
+		x.srv.panicked(v)
+		x.body.failed.Store(true)
+		x.interrupt(causeForced)
 	}
 }
 
