@@ -41,7 +41,7 @@ func (x *exchange) try(l *leg, nth int) failover.Outcome {
 		a.begun = x.srv.clock.now()
 	}
 	x.leg, x.nth, x.last = l, nth, a
-	x.outcome = failover.Outcome{Class: failover.ClassBreakerOpen}
+	x.outcome, x.halted, x.limited = failover.Outcome{Class: failover.ClassBreakerOpen}, false, false
 	if x.knocked && l.refusing.Load() {
 		// The breaker is open because the origin refused connections, and
 		// has just been shown to be wrong about that.

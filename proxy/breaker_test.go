@@ -224,3 +224,31 @@ func TestBreakersOfRoutesAreTheirOwn(t *testing.T) {
 	wantServed(t, g.ask(chaos.Request{}), "us")
 	wantServed(t, g.ask(chaos.Request{Path: "/other/x"}), "eu")
 }
+
+// An attempt that ended for nobody's fault is no verdict on the next request
+// of the same connection, even if that one's attempt is refused by a breaker.
+func TestHaltedAttemptIsForgottenByTheNextRequest(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, breaks(1, time.Minute), points(failover.PointerConfig{}),
+		primary(func(o *Origin) { o.ConnectTimeout = 100 * time.Millisecond; o.MaxConnections = 1 }))
+	c := &chaos.Client{Address: g.addr}
+	defer c.Close()
+	// The primary's only connection is taken, so the next request is shed.
+	held := make(chan struct{})
+	g.eu.Set(chaos.OK(10).When(held))
+	busy := make(chan chaos.Result, 1)
+	go func() {
+		other := &chaos.Client{Address: g.addr}
+		defer other.Close()
+		busy <- other.Do(t.Context(), chaos.Request{})
+	}()
+	chaos.Await(t, patience, "the connection is taken", func() bool { return g.eu.Arrived() == 1 })
+	wantStatus(t, c.Do(t.Context(), chaos.Request{}), 503, "")
+	close(held)
+	<-busy
+	// Somebody else's failure opens the breaker; then it refuses the next
+	// request of the first connection, which the secondary serves.
+	g.eu.Down()
+	wantServed(t, g.ask(chaos.Request{}), "us")
+	wantServed(t, c.Do(t.Context(), chaos.Request{}), "us")
+}

@@ -15,6 +15,9 @@ const (
 	// still send after the last response on its connection.
 	lingerFor   = time.Second
 	lingerBytes = 256 << 10
+	// writePiece is the most that is written to a client whose socket is full
+	// before the time in which nothing moved begins anew.
+	writePiece = 16 << 10
 	// refuseWithin bounds the write of an error to a client that was
 	// interrupted.
 	refuseWithin = time.Second
@@ -87,11 +90,16 @@ func (c *conn) write(p []byte) error {
 		}
 		p = p[n:]
 	}
-	if len(p) == 0 {
-		return nil
+	for len(p) > 0 {
+		// In pieces, so that a slow client is seen to take some.
+		n, err := c.nc.Write(p[:min(len(p), writePiece)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+		c.x.extend(c.x.idleDeadline())
 	}
-	_, err := c.nc.Write(p)
-	return err
+	return nil
 }
 
 // limitedSource is the io.LimitedReader that TCPConn.ReadFrom knows how to
@@ -160,6 +168,7 @@ func (c *conn) refuseHead(r *refusal) {
 	if c.bufs == nil {
 		c.bufs = x.takeBuffers()
 	}
+	x.mark.Store(at(phaseBody, x.idleDeadline()))
 	c.refuse(x, r)
 	x.finish()
 }

@@ -88,6 +88,8 @@ func (x *exchange) failOver(l *leg, first failover.Outcome) {
 	case second.Class == failover.ClassBreakerOpen:
 		x.whyNot = failover.WhyNotBreakerOpen
 	case x.halted && x.whyNot == failover.WhyNotSameEndpoint:
+	case x.halted && x.held.whole && (x.interrupted() == causeNone || x.interrupted() == causeTimeout):
+		second = failover.Outcome{} // the attempt is nobody's failure; the first one's response is at hand
 	case x.halted:
 		x.refuseHalted()
 		return

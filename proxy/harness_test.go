@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +29,12 @@ const patience = 10 * time.Second
 // TestMain holds the whole package to the invariant that no single test of a
 // parallel run can see: goroutines and file descriptors return to where they were.
 func TestMain(m *testing.M) {
+	// The tests wait much more than they work.
+	flag.Parse()
+	parallel := flag.Lookup("test.parallel")
+	if parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+	}
 	baseline := chaos.Rest()
 	code := m.Run()
 	if err := baseline.Wait(patience); err != nil && code == 0 {

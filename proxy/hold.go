@@ -77,6 +77,8 @@ func (x *exchange) settleHeld() {
 // relayHeld sends the held response.
 func (x *exchange) relayHeld(result result) {
 	x.result = result
+	x.forgive(causeTimeout)
+	x.enter(phaseBody, x.idleDeadline())
 	if x.resp.Parse(x.held.head, x.req.MethodID) != nil {
 		x.refuse(refuseHalted) // it parsed before
 		return

@@ -83,7 +83,7 @@ func (w *watch) awake() {
 	defer w.mu.Unlock()
 	w.until = noLimit
 	w.mark.Store(at(phaseWait, noLimit))
-	if w.cause == causeIdle {
+	if w.cause == causeIdle || w.cause == causeHeadTimeout {
 		w.cause = causeNone
 		w.revive()
 	}
@@ -255,7 +255,10 @@ func (w *watch) interruptLocked(c cause) {
 	}
 	switch c {
 	case causeHeaderTimeout, causeTimeout, causeBodyTooLarge, causeBadBody:
-		// The client will be answered.
+		// The client will be answered, unless its answer has begun.
+		if p := phase(w.mark.Load() & phaseBits); p == phaseBody || p == phaseTunnel {
+			w.wake()
+		}
 	default:
 		w.wake()
 	}
