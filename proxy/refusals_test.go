@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -354,7 +355,7 @@ func TestAnEndlessHeadBehindAStreamedBodyIsRefused(t *testing.T) {
 	g.awaitStats("permit", func(s RouteStats) bool { return s.InUse == 1 })
 	const last = "0\r\n\r\n"
 	many := (bulkSize - roomBefore - roomAfter - len(last)) / len(get)
-	go c.Send(last + strings.Repeat(get, many) + "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 300<<10))
+	go c.Send(last + strings.Repeat(get, many) + "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", lingerBytes/2))
 	r, err := c.ReadResponse("POST")
 	wantOK(t, r, err)
 	for range many {
@@ -365,6 +366,27 @@ func TestAnEndlessHeadBehindAStreamedBodyIsRefused(t *testing.T) {
 	if r, err := c.ReadResponse("GET"); r.Status != 431 {
 		t.Errorf("%v: %q", err, r.Raw)
 	}
+}
+
+// As above, when the head has filled a buffer that the upload made larger than
+// any head may be.
+func TestAFullBufferIsNoObstacleToAClose(t *testing.T) {
+	t.Parallel()
+	gone := make(chan struct{})
+	url := script(t, func(_ int, p *peer) {
+		p.rest()
+		close(gone)
+	})
+	nc, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(startRig(t).srv, nc)
+	c.bufs = &buffers{in: make([]byte, 80<<10)}
+	c.w, c.lingering = len(c.bufs.in), true
+	c.drainClient()
+	_ = nc.Close()
+	<-gone
 }
 
 func TestTimeOutsOfTheClientsSide(t *testing.T) {
