@@ -29,8 +29,8 @@ type attempt struct {
 }
 
 // try sends the request to an origin, through its breaker, and reads the head
-// of the response. The outcome is in x.outcome; with a response, x.origin
-// holds the connection and x.resp the head. nth is 2 at the other origin.
+// of the response. The outcome is in x.outcome; with a response, x.oc is the
+// connection and x.resp the head. nth is 2 at the other origin.
 func (x *exchange) try(l *leg, nth int) failover.Outcome {
 	if x.tried < len(x.tries) {
 		x.tried++
@@ -80,7 +80,6 @@ func (x *exchange) callOrigin() (struct{}, error) {
 // send makes the connection, writes the request and reads the response's head.
 // x.halted says that the attempt ended for a reason that is nobody's failure.
 func (x *exchange) send() failover.Outcome {
-	x.halted = false
 	for fresh := false; ; {
 		if o, ok := x.connect(fresh); !ok {
 			return o
@@ -108,8 +107,8 @@ func (x *exchange) send() failover.Outcome {
 	}
 }
 
-// connect takes a pooled connection or dials one. On success x.origin is
-// attached.
+// connect takes a pooled connection or dials one. On success it is x.oc,
+// within reach of an interrupt.
 func (x *exchange) connect(fresh bool) (failover.Outcome, bool) {
 	a := x.last
 	var oc *upstream.Conn

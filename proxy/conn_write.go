@@ -161,15 +161,13 @@ func (c *conn) refuse(x *exchange, r *refusal) {
 func (c *conn) refuseHead(r *refusal) {
 	x := &c.x
 	x.req = http1.Request{Fields: x.req.Fields[:0], Minor: 1}
-	c.x.body.set(c, http1.BodyNone, 0, nil, true)
+	x.body.set(c, http1.BodyNone, 0, nil, true)
 	x.begin()
-	x.closeAfter = true
-	x.status, x.result, x.refusal = r.status, resultRefused, r
+	x.result = resultRefused
 	if c.bufs == nil {
 		c.bufs = x.takeBuffers()
 	}
-	x.mark.Store(at(phaseBody, x.idleDeadline()))
-	c.refuse(x, r)
+	x.refuse(r)
 	x.finish()
 }
 

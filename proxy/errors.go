@@ -29,7 +29,11 @@ var refuseNobody = &refusal{}
 
 // answerOptions answers "OPTIONS *", which asks about the server and not about
 // anything behind a route (RFC 9110, section 9.3.7).
-var answerOptions = &refusal{status: 204, allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+var answerOptions = &refusal{status: 204, allow: allowedMethods}
+
+// allowedMethods are all that have a name but CONNECT and TRACE. Others without
+// one are allowed too.
+const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 var (
 	refuseNoRoute      = &refusal{status: 404, text: "no route matches this request", proxyError: "destination_not_found"}
@@ -54,7 +58,11 @@ func refuseHead(err error) *refusal {
 	if !errors.As(err, &e) {
 		return &refusal{status: 400, text: "bad request", proxyError: "http_request_error", end: true}
 	}
-	return &refusal{status: e.Status, text: e.Msg, proxyError: "http_request_error", end: true}
+	r := &refusal{status: e.Status, text: e.Msg, proxyError: "http_request_error", end: true}
+	if e.Status == 405 {
+		r.allow = allowedMethods // RFC 9110, section 15.5.6
+	}
+	return r
 }
 
 // refuseOutcome is the answer when attempts failed and no origin's response

@@ -41,35 +41,21 @@ func (x *exchange) hold() {
 		}
 		if x.respBody.done {
 			x.held.whole = true
-			x.settleHeld()
-			return
+			break
 		}
 		p = x.respSpace()
 		n, err := x.oc.Read(p)
 		if n == 0 && err != nil {
-			if x.held.whole = err == io.EOF && x.respBody.eof(); x.held.whole {
-				x.settleHeld()
-				return
-			}
+			x.held.whole = err == io.EOF && x.respBody.eof()
 			break
 		}
 		p = p[:n]
 	}
-	x.held.reset()
-	x.drop()
-	x.renew()
-}
-
-// settleHeld gives back the connection of a held response but keeps the
-// permit: the exchange goes on.
-func (x *exchange) settleHeld() {
-	c := x.detach()
-	oc := x.oc
-	x.oc = nil
-	if c == causeNone && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
-		x.keep(oc)
+	if x.held.whole {
+		x.giveBack() // but not the permit: the exchange goes on
 	} else {
-		_ = oc.Close()
+		x.held.reset()
+		x.drop()
 	}
 	x.renew()
 }

@@ -205,18 +205,24 @@ func (x *exchange) spliced() (over bool) {
 // settle is called when the origin's response has been read to its end: it
 // returns the connection and the permit.
 func (x *exchange) settle() {
-	c, oc := x.detach(), x.oc
-	x.oc = nil
-	x.body.halt(oc)
+	x.giveBack()
 	if x.body.unread() {
 		x.closeAfter = true
 	}
+	x.release()
+}
+
+// giveBack ends the use of the origin's connection, whose response has been
+// read to its end: it is pooled, if another exchange can follow, or closed.
+func (x *exchange) giveBack() {
+	c, oc := x.detach(), x.oc
+	x.oc = nil
+	x.body.halt(oc)
 	if c == causeNone && x.body.finished() && !x.resp.Close && !x.respBody.excess && x.respBody.kind != http1.BodyUntilClose {
 		x.keep(oc)
 	} else {
 		_ = oc.Close()
 	}
-	x.release()
 }
 
 // keep gives a connection back to its pool. Some origins send a body where

@@ -18,9 +18,9 @@ const CanTry = true
 // runtime's monitor believes it, wakes up every 20 us to look whether a call
 // has got stuck, and hands the processor to another thread when one seems to
 // have. A non-blocking call never gets stuck, so the scheduler is not told.
-// This is the one use of unsafe, which a raw system call can't do without; the
-// benchmark of the package shows what it saves in the plainest case, the bench
-// of the whole proxy what it saves under load.
+// This is the one use of unsafe, which a raw system call can't do without. By
+// itself a call costs the same either way (BenchmarkEmptyRead); what it saves
+// shows under load, see docs/adr/0004-raw-system-calls.md.
 func TryRead(fd uintptr, p []byte) (n int, again bool, err error) {
 	return try(syscall.SYS_READ, fd, p)
 }
