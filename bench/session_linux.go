@@ -75,6 +75,9 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	return writeDocs(o.Docs, r)
 }
 
+// errFewFiles says that this user may not open enough files to measure anything.
+var errFewFiles = errors.New("the limit of open files is too low")
+
 // open takes the cores, raises the limit of open files as far as an ordinary user may, and starts the origin.
 func (s *session) open() error {
 	all, err := usableCores()
@@ -98,7 +101,7 @@ func (s *session) open() error {
 	// A proxy has two descriptors for a connection and some of its own; HAProxy insists on a reserve beyond that.
 	s.maxConnections = int(min(limit.Max/3, 20000)) - 200
 	if s.maxConnections < 300 {
-		return fmt.Errorf("the limit of open files is %d; 1500 are needed", limit.Max)
+		return fmt.Errorf("%w: it is %d, and 1500 are needed", errFewFiles, limit.Max)
 	}
 	origin, addrs, err := startRole(originRole, nil, s.cores.Origin, s.folder)
 	if err != nil {
