@@ -60,6 +60,7 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/sony/gobreaker/v2", "proxy/breaker.go"),
 		oneDoor("github.com/pelletier/go-toml/v2", "config/toml.go"),
 		oneDoor("github.com/pelletier/go-toml/v2/unstable", "config/toml.go"),
+		oneDoor("github.com/miekg/dns", "internal/dnswire/dnswire.go"),
 		{
 			name:    "only cmd and proxy know zap",
 			why:     "leaf packages emit typed events; who logs them is decided where they are wired",

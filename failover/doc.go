@@ -25,5 +25,5 @@
 // The package opens no connection, sends no probe, reads no request and writes
 // no log. It doesn't find out whether an origin is healthy, it is told; and it
 // doesn't send the second attempt, it says whether there may be one. The pointer
-// is one process's view: nothing is agreed with other instances.
+// is one process's view, unless it is told to Follow another's.
 package failover

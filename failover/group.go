@@ -14,6 +14,10 @@ var (
 	// ErrPinned is returned by Group.Failback while the pointer is pinned.
 	ErrPinned = errors.New("pointer is pinned")
 
+	// ErrFollowing is returned by Group.Failback while the pointer follows
+	// another one.
+	ErrFollowing = errors.New("pointer follows another one")
+
 	// ErrPrimaryDown is returned by Group.Failback while the primary is down.
 	ErrPrimaryDown = errors.New("primary is down")
 
@@ -87,8 +91,8 @@ func (g *Group) Verdict(r Role, healthy bool) {
 }
 
 // Failback brings the pointer back to a healthy primary now, whatever waits are
-// left. It does nothing if the pointer is there. ErrPinned and ErrPrimaryDown say
-// that it stayed elsewhere.
+// left. It does nothing if the pointer is there. ErrPinned, ErrFollowing and
+// ErrPrimaryDown say that it stayed elsewhere.
 func (g *Group) Failback() error {
 	s := g.apply(event{kind: eventFailback})
 	switch {
@@ -96,6 +100,8 @@ func (g *Group) Failback() error {
 		return nil
 	case s.Pin != RoleNone:
 		return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrPinned)
+	case s.Lead != RoleNone:
+		return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrFollowing)
 	}
 	return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrPrimaryDown)
 }
@@ -114,6 +120,12 @@ func (g *Group) Pin(r Role, d time.Duration) error {
 // Unpin ends a pin, if there is one. The pointer then goes where the verdicts
 // and the waits for a failback put it.
 func (g *Group) Unpin() { g.apply(event{kind: eventUnpin}) }
+
+// Follow puts the pointer where another group's pointer is, at the origin in
+// role r, whatever the verdicts say; only a pin outranks it. RoleNone, or a role
+// that the group lacks, says that there is nothing to follow now: the verdicts
+// decide again, and a failback has its waits.
+func (g *Group) Follow(r Role) { g.apply(event{kind: eventFollow, role: r}) }
 
 // Run moves the pointer when time alone does it: at a failback and at the end of
 // a pin. It blocks until ctx is done and then returns nil. Everything but these

@@ -152,6 +152,20 @@ func TestRunReturnsNilWhenItsContextEnds(t *testing.T) {
 	})
 }
 
+func TestNoFailbackWhileThePointerFollows(t *testing.T) {
+	g := shopGroup(nil)
+	g.Follow(RoleSecondary)
+	wantPointer(t, g, RoleSecondary, ReasonFollow, 2)
+	if err := g.Failback(); !errors.Is(err, ErrFollowing) {
+		t.Errorf("Failback: %v, want ErrFollowing", err)
+	}
+	g.Follow(RoleNone)
+	if err := g.Failback(); err != nil {
+		t.Errorf("Failback: %v", err)
+	}
+	wantPointer(t, g, RolePrimary, ReasonOperator, 3)
+}
+
 func TestVerdictsMoveThePointerWithoutRun(t *testing.T) {
 	g := shopGroup(nil)
 	g.Verdict(RolePrimary, false)

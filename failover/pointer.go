@@ -96,12 +96,13 @@ const (
 	eventFailback                  // an operator wants the primary back now
 	eventPin                       // an operator fixes the target to role, for some time
 	eventUnpin                     // and lets it go
+	eventFollow                    // another group's pointer is at role, or, RoleNone, can't be followed now
 )
 
 // event is one input of the machine.
 type event struct {
 	kind    eventKind
-	role    Role          // eventVerdict, eventPin
+	role    Role          // eventVerdict, eventPin, eventFollow
 	healthy bool          // eventVerdict
 	lasting time.Duration // eventPin; 0 or less: until eventUnpin
 }
@@ -109,32 +110,34 @@ type event struct {
 // next is the pointer: the state after e at time now. It is pure, total and
 // knows no clock.
 //
-// An event first changes what is known (verdicts, the pin); a pin whose time is
-// over is dropped whatever the event is. Then the target is chosen by this
+// An event first changes what is known (verdicts, the pin, the lead); a pin whose
+// time is over is dropped whatever the event is. Then the target is chosen by this
 // table, from the first row that fits. P and S say whether primary and secondary
-// are healthy; a missing secondary is not.
+// are healthy; a missing secondary is not. Led: another group's pointer is followed
+// and is at r.
 //
-//	target     pinned  P    S    and                     → target      reason
-//	---------  ------  ---  ---  ----------------------  ------------  --------------
-//	any        to r    any  any                          r             pin
-//	any        no      no   no   fail_open               primary       both_down
-//	any        no      no   no   stay                    the same      -
-//	any        no      no   no   fail_fast               none          both_down
-//	secondary  no      yes  no                           primary       secondary_down
-//	none       no      yes  no                           primary       recovered
-//	primary    no      no   yes                          secondary     primary_down
-//	none       no      no   yes                          secondary     recovered
-//	secondary  no      yes  yes  an operator's failback  primary       operator
-//	secondary  no      yes  yes  auto, waits over        primary       failback
-//	none       no      yes  yes                          primary       recovered
-//	any        no      any  any                          the same      -
+//	target     pinned  led   P    S    and                     → target      reason
+//	---------  ------  ----  ---  ---  ----------------------  ------------  --------------
+//	any        to r    any   any  any                          r             pin
+//	any        no      to r  any  any                          r             follow
+//	any        no      no    no   no   fail_open               primary       both_down
+//	any        no      no    no   no   stay                    the same      -
+//	any        no      no    no   no   fail_fast               none          both_down
+//	secondary  no      no    yes  no                           primary       secondary_down
+//	none       no      no    yes  no                           primary       recovered
+//	primary    no      no    no   yes                          secondary     primary_down
+//	none       no      no    no   yes                          secondary     recovered
+//	secondary  no      no    yes  yes  an operator's failback  primary       operator
+//	secondary  no      no    yes  yes  auto, waits over        primary       failback
+//	none       no      no    yes  yes                          primary       recovered
+//	any        no      no    any  any                          the same      -
 //
 // "Waits over": FailbackAfter since the primary's recovery and Hold since the
 // flip. A verdict that repeats the last one changes nothing, so it doesn't break
 // the primary's health. The secondary's fall overrides all waits and a manual
 // failback: a healthy primary beats a dead secondary. An operator's failback
-// does nothing while the primary is down or the pointer is pinned, and is not
-// remembered.
+// does nothing while the primary is down or the pointer is pinned or led, and is
+// not remembered.
 //
 // Generation, Since and Reason change when the target does and only then; Hold
 // changes only on a flip by primary_down, see nextHold.
@@ -178,6 +181,11 @@ func learn(s State, e event, now time.Time, c *PointerConfig) State {
 		}
 	case eventUnpin:
 		s.Pin, s.PinUntil = RoleNone, time.Time{}
+	case eventFollow:
+		s.Lead = e.role
+		if !c.canPin(e.role) {
+			s.Lead = RoleNone
+		}
 	}
 	return s
 }
@@ -192,6 +200,9 @@ func (c *PointerConfig) canPin(r Role) bool {
 func choose(s State, e event, now time.Time, c *PointerConfig) (Role, Reason) {
 	if s.Pin != RoleNone {
 		return s.Pin, ReasonPin
+	}
+	if s.Lead != RoleNone {
+		return s.Lead, ReasonFollow
 	}
 	primary := !s.Primary.Down
 	secondary := !s.Secondary.Down && c.HasSecondary
@@ -261,6 +272,9 @@ func nextHold(s State, c *PointerConfig) time.Duration {
 func deadline(s State, c *PointerConfig) (at time.Time, ok bool) {
 	if s.Pin != RoleNone {
 		return s.PinUntil, !s.PinUntil.IsZero()
+	}
+	if s.Lead != RoleNone {
+		return time.Time{}, false
 	}
 	healthy := !s.Primary.Down && !s.Secondary.Down && c.HasSecondary
 	if s.Target == RoleSecondary && healthy && c.Failback == FailbackAuto {

@@ -23,7 +23,7 @@ func drawEvent(t *rapid.T) event {
 	return event{
 		// Verdicts are what mostly happens.
 		kind: rapid.SampledFrom([]eventKind{eventTick, eventVerdict, eventVerdict, eventVerdict,
-			eventVerdict, eventFailback, eventPin, eventUnpin, eventUnpin}).Draw(t, "kind"),
+			eventVerdict, eventFailback, eventPin, eventUnpin, eventUnpin, eventFollow, eventFollow}).Draw(t, "kind"),
 		role:    rapid.SampledFrom([]Role{RolePrimary, RoleSecondary, RolePrimary, RoleSecondary, RoleNone}).Draw(t, "role"),
 		healthy: rapid.Bool().Draw(t, "healthy"),
 		lasting: rapid.SampledFrom([]time.Duration{-1, 0, time.Second, time.Minute}).Draw(t, "lasting"),
@@ -40,7 +40,7 @@ type witness struct {
 	primary, secondary bool // healthy
 	primaryBack        time.Time
 	flipped            time.Time
-	pin                Role
+	pin, lead          Role
 	pinUntil           time.Time
 }
 
@@ -65,6 +65,11 @@ func (w *witness) see(e event, now time.Time, c *PointerConfig) {
 		}
 	case e.kind == eventUnpin:
 		w.pin, w.pinUntil = RoleNone, time.Time{}
+	case e.kind == eventFollow:
+		w.lead = e.role
+		if e.role == RoleSecondary && !c.HasSecondary {
+			w.lead = RoleNone
+		}
 	}
 }
 
@@ -88,6 +93,8 @@ func (w *witness) check(t *rapid.T, was, is State, e event, now time.Time, c *Po
 	switch {
 	case w.pin != RoleNone:
 		want(t, is, w.pin, "pinned")
+	case w.lead != RoleNone:
+		want(t, is, w.lead, "led")
 	case w.primary && !w.secondary:
 		want(t, is, RolePrimary, "only the primary is healthy")
 	case !w.primary && w.secondary:

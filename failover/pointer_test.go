@@ -32,6 +32,8 @@ var (
 	unpin    = event{kind: eventUnpin}
 )
 
+func follow(r Role) event { return event{kind: eventFollow, role: r} }
+
 // TestTheTableInTheDocCommentIsTrue reads the table from next's comment and
 // holds every state that the table distinguishes against it.
 func TestTheTableInTheDocCommentIsTrue(t *testing.T) {
@@ -49,6 +51,9 @@ func TestTheTableInTheDocCommentIsTrue(t *testing.T) {
 		switch wantTarget {
 		case "r":
 			wantTarget = x.s.Pin.String()
+			if x.s.Pin == RoleNone {
+				wantTarget = x.s.Lead.String()
+			}
 		case "the same":
 			wantTarget = x.s.Target.String()
 		}
@@ -80,14 +85,14 @@ type situation struct {
 // everySituation counts through all values of all the fields that next looks at.
 func everySituation() []situation {
 	var all []situation
-	for n := range 3 * 3 * 2 * 2 * 2 * 3 * 2 * 3 * 2 {
+	for n := range 3 * 3 * 3 * 2 * 2 * 2 * 3 * 2 * 3 * 2 {
 		digit := func(base int) int {
 			d := n % base
 			n /= base
 			return d
 		}
 		x := situation{c: shopPointer}
-		x.s = State{Target: Role(digit(3)), Pin: Role(digit(3)), Generation: 7, Hold: x.c.MinHold}
+		x.s = State{Target: Role(digit(3)), Pin: Role(digit(3)), Lead: Role(digit(3)), Generation: 7, Hold: x.c.MinHold}
 		x.s.Primary.Down = digit(2) == 1
 		x.s.Secondary.Down = digit(2) == 1
 		x.c.HasSecondary = digit(2) == 1
@@ -127,6 +132,7 @@ func (x situation) fits(row map[string]string) bool {
 	}
 	return (row["target"] == "any" || row["target"] == x.s.Target.String()) &&
 		(row["pinned"] == "to r") == (x.s.Pin != RoleNone) &&
+		(row["led"] == "any" || (row["led"] == "to r") == (x.s.Lead != RoleNone)) &&
 		is(row["P"], !x.s.Primary.Down) &&
 		is(row["S"], !x.s.Secondary.Down && x.c.HasSecondary) &&
 		and[row["and"]]
@@ -355,6 +361,32 @@ func TestPointer(t *testing.T) {
 			{1 * sec, down(s), none, ReasonBothDown, 3},
 			{2 * sec, pin(s, 0), s, ReasonPin, 4},
 			{3 * sec, unpin, none, ReasonBothDown, 5},
+		}},
+		{"a followed pointer leads, healthy or not, and its loss leaves the verdicts and the waits", shopPointer, []step{
+			{0, follow(s), s, ReasonFollow, 2},
+			{1 * sec, down(s), s, ReasonFollow, 2},
+			{2 * sec, failback, s, ReasonFollow, 2},
+			{2 * minute, up(s), s, ReasonFollow, 2},
+			{3 * minute, follow(p), p, ReasonFollow, 3},
+			{4 * minute, follow(s), s, ReasonFollow, 4},
+			{4*minute + sec, follow(none), s, ReasonFollow, 4},
+			{5*minute - 1, tick, s, ReasonFollow, 4},
+			{5 * minute, tick, p, ReasonFailback, 5},
+		}},
+		{"what was down is left when there is nothing to follow any more", shopPointer, []step{
+			{0, follow(p), p, ReasonStart, 1},
+			{1 * sec, down(p), p, ReasonStart, 1},
+			{2 * sec, follow(none), s, ReasonPrimaryDown, 2},
+		}},
+		{"a pin outranks what is followed", shopPointer, []step{
+			{0, follow(s), s, ReasonFollow, 2},
+			{1 * sec, pin(p, 0), p, ReasonPin, 3},
+			{2 * sec, follow(p), p, ReasonPin, 3},
+			{3 * sec, follow(s), p, ReasonPin, 3},
+			{4 * sec, unpin, s, ReasonFollow, 4},
+		}},
+		{"one origin: a secondary can't be followed", alone, []step{
+			{0, follow(s), p, ReasonStart, 1},
 		}},
 		{"no waits configured: home with the verdict", PointerConfig{HasSecondary: true}, []step{
 			{0, down(p), s, ReasonPrimaryDown, 2},

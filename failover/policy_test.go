@@ -197,7 +197,7 @@ func TestNames(t *testing.T) {
 		{"failback", failbackNames[:], "auto manual"},
 		{"both_down", bothDownNames[:], "fail_open stay fail_fast"},
 		{"role", roleNames[:], "none primary secondary"},
-		{"reason", reasonNames[:], "start primary_down secondary_down both_down recovered failback operator pin"},
+		{"reason", reasonNames[:], "start primary_down secondary_down both_down recovered failback operator pin follow"},
 		{"why_not", whyNotNames[:], "none no_secondary method body failover_attempt committed timeout breaker_open same_endpoint client_left"},
 	}
 	for _, tt := range tests {
@@ -206,7 +206,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, s := range []interface{ String() string }{
-		UnsafeNever + 1, FailbackManual + 1, BothDownFailFast + 1, RoleSecondary + 1, ReasonPin + 1, WhyNotClientLeft + 1,
+		UnsafeNever + 1, FailbackManual + 1, BothDownFailFast + 1, RoleSecondary + 1, ReasonFollow + 1, WhyNotClientLeft + 1,
 	} {
 		if got := s.String(); !strings.HasPrefix(got, "invalid(") {
 			t.Errorf("%T outside its list: %q", s, got)

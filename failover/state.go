@@ -39,6 +39,7 @@ const (
 	ReasonFailback                    // the primary has been healthy for long enough
 	ReasonOperator                    // an operator's failback
 	ReasonPin                         // an operator's pin
+	ReasonFollow                      // the pointer that this one follows is there
 )
 
 var reasonNames = [...]string{
@@ -50,6 +51,7 @@ var reasonNames = [...]string{
 	ReasonFailback:      "failback",
 	ReasonOperator:      "operator",
 	ReasonPin:           "pin",
+	ReasonFollow:        "follow",
 }
 
 // String returns the name that logs use, such as "primary_down".
@@ -78,6 +80,8 @@ type State struct {
 
 	Pin      Role      // the target that an operator fixed; RoleNone: not pinned
 	PinUntil time.Time // when the pin ends; zero: only by hand
+
+	Lead Role // where the pointer that this one follows is; RoleNone: none is followed now
 }
 
 // newState returns the state that a pointer starts in: on the primary, nothing
