@@ -11,11 +11,15 @@ import (
 // It is never changed after Load or Parse has returned it, so it may be read
 // from any goroutine.
 type Config struct {
-	Server  Server
-	Log     Log
-	Origins []Origin
-	Groups  []Group
-	Routes  []Route
+	Server   Server
+	Log      Log
+	Resolver Resolver
+	// Nameserver is nil where there is no [nameserver] table: nothing is
+	// answered over DNS.
+	Nameserver *Nameserver
+	Origins    []Origin
+	Groups     []Group
+	Routes     []Route
 }
 
 // Origin returns the origin of that name, or nil. The names that groups hold
@@ -203,6 +207,13 @@ type Group struct {
 	// TTL is that of the pointer's DNS answer, in whole seconds; zero forbids
 	// caching.
 	TTL time.Duration
+	// DNSName is the group's name below the nameserver's zone, in lower case.
+	// Empty: it is not answered over DNS.
+	DNSName string
+	// DNSAnswer says what the name is answered with.
+	DNSAnswer DNSAnswer
+	// Follow is the pointer that this group's goes along with. Nil: none.
+	Follow *Follow
 }
 
 // Unsafe is a value of groups.NAME.unsafe: what becomes of an uncovered
@@ -322,6 +333,7 @@ func defaultGroup() Group {
 		MinHold:          60 * time.Second,
 		BothDown:         BothDownFailOpen,
 		TTL:              5 * time.Second,
+		DNSAnswer:        DNSAnswerAddress,
 	}
 }
 

@@ -67,7 +67,7 @@ func TestAPatternProblemStaysOneLine(t *testing.T) {
 		return []PatternProblem{{Index: 0, Other: -1, Msg: "bad\n\x1b[31m"}}
 	}}
 	_, err := Parse("a.toml", []byte(skeleton), opt)
-	if got := problemsOf(err); len(got) != 1 || got[0] != "19:9: route \"all\": match = \"/\": bad\ufffd\ufffd[31m" {
+	if got := problemsOf(err); len(got) != 1 || got[0] != "21:9: route \"all\": match = \"/\": bad\ufffd\ufffd[31m" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -47,6 +47,8 @@ func allFields() map[string]fields {
 	return map[string]fields{
 		"[server]":              serverFields(new(Server)),
 		"[log]":                 logFields(new(Log)),
+		"[resolver]":            resolverFields(new(Resolver)),
+		"[nameserver]":          nameserverFields(new(Nameserver)),
 		"[origins.NAME]":        originFields(new(Origin)),
 		"[origins.NAME.health]": healthFields(new(Health)),
 		"[groups.NAME]":         groupFields(new(Group)),
@@ -83,6 +85,8 @@ const skeleton = `
 #[server]
 [log]
 #[log]
+[resolver]
+#[resolver]
 [origins.NAME]
 url = "https://eu.example"
 #[origins.NAME]
@@ -106,8 +110,17 @@ max_concurrent = 1
 #[routes.breaker]
 `
 
+// dnsSkeleton is skeleton with the tables that make a difference by being there.
+var dnsSkeleton = strings.Replace(skeleton, "#[groups.NAME]", "dns_name = \"shop\"\n#[groups.NAME]", 1) + `
+[nameserver]
+listen = "127.0.0.1:5353"
+zone = "failover.example."
+ns = ["ns1.failover.example."]
+#[nameserver]
+`
+
 func TestTheDocumentedDefaultsAreTheRealOnes(t *testing.T) {
-	want, err := Parse("skeleton.toml", []byte(skeleton), Options{})
+	want, err := Parse("skeleton.toml", []byte(dnsSkeleton), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +131,7 @@ func TestTheDocumentedDefaultsAreTheRealOnes(t *testing.T) {
 		if m == nil {
 			continue // required, or a default that is no value
 		}
-		source := strings.Replace(skeleton, "#"+row.table+"\n", row.key+" = "+m[1]+"\n", 1)
+		source := strings.Replace(dnsSkeleton, "#"+row.table+"\n", row.key+" = "+m[1]+"\n", 1)
 		got, err := Parse("skeleton.toml", []byte(source), Options{})
 		if err != nil {
 			t.Errorf("%s %s = %s: %v", row.table, row.key, m[1], err)
@@ -141,6 +154,11 @@ func sameConfig(a, b *Config) bool {
 		if len(n.Server.TrustedProxies) == 0 {
 			n.Server.TrustedProxies = nil
 		}
+		if len(n.Nameserver.NSAddresses) == 0 {
+			ns := *n.Nameserver
+			ns.NSAddresses = nil
+			n.Nameserver = &ns
+		}
 		return n
 	}
 	return reflect.DeepEqual(normal(a), normal(b))
@@ -154,6 +172,9 @@ func TestTheDocumentedRequiredKeysAreRequired(t *testing.T) {
 		"match":          "match = \"/\"\n",
 		"group":          "group = \"NAME\"\n",
 		"max_concurrent": "max_concurrent = 1\n",
+		"listen":         "listen = \"127.0.0.1:5353\"\n",
+		"zone":           "zone = \"failover.example.\"\n",
+		"ns":             "ns = [\"ns1.failover.example.\"]\n",
 	}
 	found := 0
 	for _, row := range documentation(t) {
@@ -161,7 +182,7 @@ func TestTheDocumentedRequiredKeysAreRequired(t *testing.T) {
 			continue
 		}
 		found++
-		_, err := Parse("skeleton.toml", []byte(strings.Replace(skeleton, line[row.key], "", 1)), Options{})
+		_, err := Parse("skeleton.toml", []byte(strings.Replace(dnsSkeleton, line[row.key], "", 1)), Options{})
 		if err == nil || !strings.Contains(err.Error(), row.key+" is missing; write ") {
 			t.Errorf("%s %s left out: %v", row.table, row.key, err)
 		}
@@ -241,11 +262,17 @@ func TestEveryChoiceIsDocumented(t *testing.T) {
 	}
 }
 
-func TestTheFullExampleSaysEveryKeyWithItsDefault(t *testing.T) {
+// Two files together have every key, since few need those of dns.toml.
+func TestTheFullExamplesSayEveryKeyWithItsDefault(t *testing.T) {
 	text, err := os.ReadFile("../testdata/shop.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	dns, err := os.ReadFile("../testdata/dns.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = slices.Concat(text, []byte("\n"), dns)
 	said := map[string]bool{}
 	defaults := map[string]string{}
 	for _, row := range documentation(t) {
@@ -269,7 +296,7 @@ func TestTheFullExampleSaysEveryKeyWithItsDefault(t *testing.T) {
 		}
 	}
 	for _, row := range documentation(t) {
-		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" {
+		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" && row.key != "follow" {
 			t.Errorf("%s %s is not in the example", row.table, row.key)
 		}
 	}

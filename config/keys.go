@@ -76,6 +76,9 @@ func groupFields(g *Group) fields {
 		"min_hold":          duration(&g.MinHold, 0, maxHold),
 		"both_down":         choice(&g.BothDown, BothDownFailOpen, BothDownStay, BothDownFailFast),
 		"ttl":               wholeSeconds(&g.TTL, longestTime),
+		"dns_name":          relativeName(&g.DNSName),
+		"dns_answer":        choice(&g.DNSAnswer, DNSAnswerAddress, DNSAnswerCNAME),
+		"follow":            follow(&g.Follow),
 	}
 }
 

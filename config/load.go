@@ -66,7 +66,7 @@ func Parse(name string, data []byte, opt Options) (*Config, error) {
 		document: parseTOML(source),
 		dir:      filepath.Dir(name),
 		opt:      opt,
-		cfg:      &Config{Server: defaultServer(), Log: defaultLog()},
+		cfg:      &Config{Server: defaultServer(), Log: defaultLog(), Resolver: defaultResolver()},
 		originAt: map[string]int{},
 		groupAt:  map[string]int{},
 	}
@@ -208,11 +208,13 @@ func (d *decoder) unknown(s scope, t *node, e *entry, f fields) {
 
 // headers are the tables at the top of a file, as their headers are written.
 var headers = map[string]string{
-	"server":  "[server]",
-	"log":     "[log]",
-	"origins": "[origins.NAME]",
-	"groups":  "[groups.NAME]",
-	"routes":  "[[routes]]",
+	"server":     "[server]",
+	"log":        "[log]",
+	"resolver":   "[resolver]",
+	"nameserver": "[nameserver]",
+	"origins":    "[origins.NAME]",
+	"groups":     "[groups.NAME]",
+	"routes":     "[[routes]]",
 }
 
 func (d *decoder) unknownAtTop(e *entry, meant string, homes []string) {
@@ -225,12 +227,14 @@ func (d *decoder) unknownAtTop(e *entry, meant string, homes []string) {
 		label, what = "[["+label+"]]", "table"
 	}
 	switch {
+	case what == "table" && meant != "":
+		d.report(e.at, "%s is an unknown %s; did you mean %s?", label, what, headers[meant])
 	case len(homes) > 0:
 		d.report(e.at, "%s is an unknown %s at the top; it belongs in %s", label, what, oneOf(homes))
 	case meant != "":
 		d.report(e.at, "%s is an unknown %s; did you mean %s?", label, what, headers[meant])
 	default:
-		d.report(e.at, "%s is an unknown %s; a file has the tables [server], [log], [origins.NAME], [groups.NAME] and [[routes]]", label, what)
+		d.report(e.at, "%s is an unknown %s; a file has the tables [server], [log], [resolver], [nameserver], [origins.NAME], [groups.NAME] and [[routes]]", label, what)
 	}
 }
 
@@ -243,6 +247,8 @@ func homes() map[string][]string {
 	}{
 		{"[server]", serverFields(new(Server))},
 		{"[log]", logFields(new(Log))},
+		{"[resolver]", resolverFields(new(Resolver))},
+		{"[nameserver]", nameserverFields(new(Nameserver))},
 		{"[origins.NAME]", originFields(new(Origin))},
 		{"[origins.NAME.health]", healthFields(new(Health))},
 		{"[groups.NAME]", groupFields(new(Group))},
@@ -259,11 +265,13 @@ func homes() map[string][]string {
 
 func (d *decoder) rootFields() fields {
 	return fields{
-		"server":  topTable("server", serverFields(&d.cfg.Server)),
-		"log":     topTable("log", logFields(&d.cfg.Log)),
-		"origins": namedTables("origin", "origins", (*decoder).origin),
-		"groups":  namedTables("group", "groups", (*decoder).group),
-		"routes":  (*decoder).allRoutes,
+		"server":     topTable("server", serverFields(&d.cfg.Server)),
+		"log":        topTable("log", logFields(&d.cfg.Log)),
+		"resolver":   topTable("resolver", resolverFields(&d.cfg.Resolver)),
+		"nameserver": (*decoder).nameserver,
+		"origins":    namedTables("origin", "origins", (*decoder).origin),
+		"groups":     namedTables("group", "groups", (*decoder).group),
+		"routes":     (*decoder).allRoutes,
 	}
 }
 

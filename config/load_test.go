@@ -29,7 +29,8 @@ func TestLeftOutKeysHaveTheDefaultsOfTheSpecification(t *testing.T) {
 			ProxyStatus:          true,
 			EncodedSlash:         "reject",
 		},
-		Log: Log{Level: "info", Format: "json", Access: true, Output: "stderr"},
+		Log:      Log{Level: "info", Format: "json", Access: true, Output: "stderr"},
+		Resolver: Resolver{Timeout: time.Second, MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour},
 		Origins: []Origin{
 			{
 				Name: "NAME", URL: "https://eu.example", Scheme: "https", Network: "tcp", Address: "eu.example:443", Authority: "eu.example",
@@ -48,7 +49,7 @@ func TestLeftOutKeysHaveTheDefaultsOfTheSpecification(t *testing.T) {
 			Name: "NAME", Primary: "NAME", Secondary: "us",
 			FailoverMethods: []string{"GET", "HEAD", "OPTIONS"}, FailoverStatuses: []int{500, 502, 503, 504},
 			Unsafe: "park", ParkTimeout: 3 * time.Second, Failback: "auto", FailbackAfter: 30 * time.Second,
-			MinHold: 60 * time.Second, BothDown: "fail_open", TTL: 5 * time.Second,
+			MinHold: 60 * time.Second, BothDown: "fail_open", TTL: 5 * time.Second, DNSAnswer: "address",
 		}},
 		Routes: []Route{{
 			Name: "all", Match: "/", Group: "NAME", Timeout: 30 * time.Second,
@@ -58,6 +59,20 @@ func TestLeftOutKeysHaveTheDefaultsOfTheSpecification(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestANameserverHasItsDefaults(t *testing.T) {
+	got, err := Parse("skeleton.toml", []byte(dnsSkeleton), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Nameserver{
+		Listen: "127.0.0.1:5353", Zone: "failover.example.", NS: []string{"ns1.failover.example."},
+		Admin: "hostmaster.failover.example.", RateLimit: 100,
+	}
+	if !reflect.DeepEqual(got.Nameserver, want) || got.Groups[0].DNSName != "shop" || got.Groups[0].DNSAnswer != DNSAnswerAddress {
+		t.Errorf("got %+v, %+v", got.Nameserver, got.Groups[0])
 	}
 }
 
@@ -172,6 +187,19 @@ level = "debug"
 format = "console"
 access = false
 output = "stdout"
+[resolver]
+servers = ["192.0.2.53:53", "[2001:db8::53]:5353"]
+timeout = "300ms"
+min_ttl = "2s"
+max_ttl = "1m"
+stale_max = "24h"
+[nameserver]
+listen = "192.0.2.1:53"
+zone = "Failover.example"
+ns = ["NS1.failover.example", "ns.other.example."]
+ns_addresses = ["192.0.2.1", "2001:db8::1"]
+admin = "dns@Other.example"
+rate_limit = 0
 [origins.eu]
 url = "https://eu.example:8443"
 host = "shop.example"
@@ -203,6 +231,9 @@ failback_after = "0s"
 min_hold = "1m30s"
 both_down = "fail_fast"
 ttl = "0s"
+dns_name = "Shop.web"
+dns_answer = "cname"
+follow = "dns://[2001:db8::1]/Shop.Failover.example"
 [[routes]]
 name = "api"
 match = "POST api.example/v1/{rest...}"
@@ -229,6 +260,15 @@ breaker = { consecutive_failures = 0, open_for = "1m", half_open_trials = 2 }
 			EncodedSlash:   EncodedSlashKeep,
 		},
 		Log: Log{Level: "debug", Format: "console", Output: "stdout"},
+		Resolver: Resolver{
+			Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},
+			Timeout: 300 * time.Millisecond, MinTTL: 2 * time.Second, MaxTTL: time.Minute, StaleMax: 24 * time.Hour,
+		},
+		Nameserver: &Nameserver{
+			Listen: "192.0.2.1:53", Zone: "failover.example.", NS: []string{"ns1.failover.example.", "ns.other.example."},
+			NSAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
+			Admin:       "dns.other.example.",
+		},
 		Origins: []Origin{
 			{
 				Name: "eu", URL: "https://eu.example:8443", Scheme: "https", Network: "tcp", Address: "eu.example:8443", Authority: "eu.example:8443",
@@ -247,6 +287,8 @@ breaker = { consecutive_failures = 0, open_for = "1m", half_open_trials = 2 }
 		Groups: []Group{{
 			Name: "shop", Primary: "eu", Secondary: "us", FailoverMethods: []string{"GET"}, FailoverStatuses: []int{404, 503},
 			Unsafe: UnsafeUnsent, ParkTimeout: time.Hour, Failback: FailbackManual, MinHold: 90 * time.Second, BothDown: BothDownFailFast,
+			DNSName: "shop.web", DNSAnswer: DNSAnswerCNAME,
+			Follow: &Follow{Server: netip.MustParseAddrPort("[2001:db8::1]:53"), Name: "shop.failover.example."},
 		}},
 		Routes: []Route{{
 			Name: "api", Match: "POST api.example/v1/{rest...}", Group: "shop", MaxBodyBytes: 1 << 20, Timeout: 4 * time.Second,

@@ -39,6 +39,7 @@ func (d *decoder) validate() {
 	for i := range d.cfg.Groups {
 		d.checkGroup(i)
 	}
+	d.checkDNS()
 	d.checkRouteNames()
 	for i := range d.cfg.Routes {
 		d.checkRoute(i)
