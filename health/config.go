@@ -66,8 +66,12 @@ type Config struct {
 	// empty ServerName means URL's host.
 	TLS *tls.Config
 
-	// Dial opens a probe's connection. It must return soon after ctx is
-	// done: Run waits for it when it ends. Nil means the system's resolver and a plain [net.Dialer].
+	// Dial opens a probe's connection, without TLS. It is there so that
+	// probes connect the same way as requests do, with the same resolver and
+	// the same choice among an origin's addresses: with it, nothing here
+	// resolves a name. It must return soon after ctx is done: Run waits for
+	// it when it ends. Nil means the system's resolver and a plain
+	// [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

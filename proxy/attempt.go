@@ -19,6 +19,7 @@ type attempt struct {
 	outcome   failover.Outcome
 	status    int
 	remote    string
+	before    string // where it was sent to over a connection that was replaced
 	reused    bool
 	sent      bool  // some of the request may have reached the origin
 	retried   bool  // a dead pooled connection was replaced
@@ -85,7 +86,7 @@ func (x *exchange) send() failover.Outcome {
 			return o
 		}
 		a := x.last
-		if x.nth == 2 && x.twin() {
+		if x.twin(a.remote) {
 			x.drop()
 			x.halted, x.whyNot = true, failover.WhyNotSameEndpoint
 			return failover.Outcome{}
@@ -100,6 +101,9 @@ func (x *exchange) send() failover.Outcome {
 			// The pooled connection died under the request. Nothing of a
 			// response came, so this is no attempt at the origin.
 			a.retried, fresh = true, true
+			if a.sent {
+				a.before = a.remote
+			}
 			x.route.stats.connRetry.Add(1)
 			continue
 		}
@@ -115,13 +119,17 @@ func (x *exchange) connect(fresh bool) (failover.Outcome, bool) {
 	if !fresh {
 		oc = x.leg.pool.Idle(!x.replayable)
 	}
+	for oc != nil && x.twin(oc.Remote()) {
+		_ = oc.Close()
+		oc = x.leg.pool.Idle(!x.replayable) // the origin may have another address
+	}
 	if oc == nil {
 		if c := x.enter(phaseWait, x.watch.until); c != causeNone {
 			return x.fault(c, nil), false
 		}
 		ctx, done := x.context()
 		var err error
-		oc, err = x.leg.pool.Dial(ctx)
+		oc, err = x.leg.pool.Dial(ctx, x.avoid()...)
 		done()
 		if err != nil {
 			if d, ok := errors.AsType[*upstream.DialError](err); ok && d.Addr != "" {
@@ -330,11 +338,20 @@ func (x *exchange) dialFault(err error) failover.Outcome {
 	return o
 }
 
-// twin reports whether the connection leads to the endpoint that the first
-// attempt was sent to: two origins that resolve to one address are one.
-func (x *exchange) twin() bool {
+// twin reports whether remote is an endpoint that the first attempt was sent
+// to, and this is the second: two origins that resolve to one address are one.
+func (x *exchange) twin(remote string) bool {
 	first := &x.tries[0]
-	return x.tried == 2 && first.sent && first.remote == x.last.remote
+	return x.nth == 2 && x.tried == 2 && first.sent && (remote == first.remote || remote == first.before)
+}
+
+// avoid lists the endpoints that twin forbids.
+func (x *exchange) avoid() []string {
+	first := &x.tries[0]
+	if !x.twin(first.remote) {
+		return nil
+	}
+	return []string{first.remote, first.before}
 }
 
 // left is how much of the route's timeout remains.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"net/netip"
 	"time"
@@ -43,6 +44,13 @@ type Config struct {
 	ProxyStatus bool
 	// KeepEncodedSlash forwards %2F and %5C in a path instead of refusing them.
 	KeepEncodedSlash bool
+
+	// Resolve gives the addresses of an origin's host, in any order. Each
+	// connection to an origin asks it, so it should answer from a cache, and
+	// whoever fills that tells Server.AddressesChanged. It is not asked about
+	// IP literals. It must be safe for concurrent use. Nil: the system's
+	// resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	Origins []Origin
 	Groups  []Group

@@ -20,8 +20,9 @@ import (
 // table is the routes as they run, with everything that a request touches
 // bound when it is built: nothing is looked up by name later. It is immutable.
 type table struct {
-	router *route.Table
-	routes []*routeState
+	router  *route.Table
+	routes  []*routeState
+	origins map[string]*originState // by name; for what is outside of requests
 }
 
 // routeState is a route: what it allows and where it leads.
@@ -56,6 +57,7 @@ type originState struct {
 	upstream      *upstream.Origin
 	host          []byte // nil: the client's
 	urlHost       []byte
+	hostname      string // of the URL; empty for a unix socket
 	headerTimeout time.Duration
 	status        []byte // Proxy-Status of a response of this origin
 	gate          gate
@@ -76,7 +78,7 @@ func newTable(cfg *Config, moves chan<- breakerMove) (*table, error) {
 	var errs []error
 	origins := make(map[string]*originState, len(cfg.Origins))
 	for i := range cfg.Origins {
-		o, err := newOrigin(&cfg.Origins[i])
+		o, err := newOrigin(&cfg.Origins[i], cfg.Resolve)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -87,7 +89,7 @@ func newTable(cfg *Config, moves chan<- breakerMove) (*table, error) {
 	for i := range cfg.Groups {
 		groups[cfg.Groups[i].Name] = &cfg.Groups[i]
 	}
-	t := &table{}
+	t := &table{origins: origins}
 	patterns := make([]string, len(cfg.Routes))
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
@@ -151,14 +153,15 @@ func newRoute(r *Route, g *Group, origins map[string]*originState, moves chan<- 
 	return rs, nil
 }
 
-func newOrigin(o *Origin) (*originState, error) {
+func newOrigin(o *Origin, resolve resolveFunc) (*originState, error) {
 	uc := upstream.Config{
 		Name:           o.Name,
 		Network:        "tcp",
 		ConnectTimeout: o.ConnectTimeout,
 		MaxConnections: o.MaxConnections,
+		Resolve:        resolve,
 	}
-	urlHost := "localhost"
+	urlHost, hostname := "localhost", ""
 	if path, ok := strings.CutPrefix(o.URL, "unix:"); ok {
 		uc.Network, uc.Address = "unix", path
 	} else {
@@ -166,7 +169,7 @@ func newOrigin(o *Origin) (*originState, error) {
 		if err != nil || u.Hostname() == "" {
 			return nil, fmt.Errorf("origin %s: bad URL %q", o.Name, o.URL)
 		}
-		urlHost = u.Host
+		urlHost, hostname = u.Host, u.Hostname()
 		port := u.Port()
 		switch u.Scheme {
 		case "http":
@@ -185,6 +188,7 @@ func newOrigin(o *Origin) (*originState, error) {
 		name:          o.Name,
 		upstream:      upstream.New(uc),
 		urlHost:       []byte(urlHost),
+		hostname:      hostname,
 		headerTimeout: o.ResponseHeaderTimeout,
 		status:        appendString([]byte("fairlead; next-hop="), o.Name),
 	}

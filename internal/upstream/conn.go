@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +25,7 @@ type Conn struct {
 	tcp     *net.TCPConn    // nil unless plain TCP
 	records *counted        // what stream writes to over TLS; nil if plain
 	remote  string
+	ip      netip.Addr // the answer's address that was dialled; zero if nobody had to resolve
 
 	reused      bool
 	wary        bool // its socket is asked before each further exchange
@@ -32,19 +34,20 @@ type Conn struct {
 	closed      atomic.Bool
 	deadline    time.Time // the owner's last SetDeadline
 
-	idleSince time.Duration // after epoch; set by Put
-	pooled    bool          // guarded by pool.origin.mu
+	idleSince  time.Duration // after epoch; set by Put
+	pooled     bool          // guarded by pool.origin.mu
+	generation uint64        // guarded by pool.origin.mu; the last at which ip was known to be current
 
 	call call // Exchange's own state; nothing but on Linux
 }
 
-// newConn wraps a connection that was just opened.
-func newConn(p *Pool, raw net.Conn) (*Conn, error) {
+// newConn wraps a connection that was just opened to ip.
+func newConn(p *Pool, raw net.Conn, ip netip.Addr) (*Conn, error) {
 	rc, err := raw.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{pool: p, stream: raw, raw: raw, rc: rc, remote: remote(raw)}
+	c := &Conn{pool: p, stream: raw, raw: raw, rc: rc, remote: remote(raw), ip: ip}
 	if p.origin.cfg.TLS == nil {
 		c.tcp, _ = raw.(*net.TCPConn)
 		c.prepareCall()

@@ -10,24 +10,32 @@ import (
 	"time"
 )
 
-// Dial opens a connection. A host's addresses are tried one after the other,
-// the one that worked last first, each for an equal share of what is left of
-// ConnectTimeout.
+// Dial opens a connection within ConnectTimeout. Of a host with several
+// addresses each dial begins with another one; the families take turns, IPv6
+// first as long as it works, and an address that failed in the last 10 s is
+// tried last. The next address is tried when one fails, or beside one that has
+// been silent for 250 ms; the first that accepts is taken (RFC 8305). If its
+// TLS handshake fails, the addresses that are left are tried in the same way.
+//
+// avoid holds addresses, as Remote gives them, that are not dialled if the host
+// has others.
 //
 // At the origin's MaxConnections it first closes the longest idle connection
 // of another of the origin's pools. If there is none it waits in a queue,
 // first in, first out, until ctx or another ConnectTimeout ends; then it may
-// also give a connection that a request of this pool just put back, and whose
-// Reused is true.
+// also give a connection that a request of this pool just put back, whose
+// Reused is true and whose address may be one to avoid. For that limit a Dial is
+// one connection, to however many addresses it connects at once: all but one
+// are closed when it returns.
 //
 // The error is a [*DialError]. The caller owns the connection and must Put or
 // Close it. ctx does not matter to the connection once it is there.
-func (p *Pool) Dial(ctx context.Context) (*Conn, error) {
+func (p *Pool) Dial(ctx context.Context, avoid ...string) (*Conn, error) {
 	c, err := p.place(ctx)
 	if c != nil || err != nil {
 		return c, err
 	}
-	c, err = p.connect(ctx)
+	c, err = p.connect(ctx, avoid)
 	if err != nil {
 		p.origin.release()
 		return nil, err
@@ -35,32 +43,62 @@ func (p *Pool) Dial(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// connect tries the origin's addresses.
-func (p *Pool) connect(ctx context.Context) (*Conn, error) {
+// Connect opens a bare connection, without TLS, to the address that the next
+// Dial would use, in the same way and within ConnectTimeout: for health probes,
+// which so see what requests see. It belongs to no pool and does not count as
+// one of MaxConnections. A failure makes the address one that Dial tries last, a
+// success undoes that; whose turn it is stays the same.
+//
+// The error is a [*DialError], never with ErrTLS. The caller must close the
+// connection; ctx does not matter to it any more.
+func (o *Origin) Connect(ctx context.Context) (net.Conn, error) {
+	limited, cancel := context.WithTimeout(ctx, o.cfg.ConnectTimeout)
+	defer cancel()
+	targets, err := o.targets(limited, true)
+	if err != nil {
+		return nil, blame(ctx, err)
+	}
+	end := o.reach(limited, targets)
+	if end.raw == nil {
+		return nil, blame(ctx, end.failed)
+	}
+	o.chooser.success(end.at.ip)
+	return end.raw, nil
+}
+
+// connect tries the origin's addresses until one serves.
+func (p *Pool) connect(ctx context.Context, avoid []string) (*Conn, error) {
 	o := p.origin
 	limited, cancel := context.WithTimeout(ctx, o.cfg.ConnectTimeout)
 	defer cancel()
-	end, _ := limited.Deadline()
-	targets, err := o.targets(limited)
-	if err != nil {
-		return nil, blame(ctx, &DialError{Origin: o.cfg.Name, Phase: PhaseResolve, Err: err})
-	}
-	var furthest *DialError
-	for i, t := range targets {
-		share := time.Until(end) / time.Duration(len(targets)-i)
-		c, err := p.connectTo(limited, share, t)
+	targets, furthest := o.targets(limited, false)
+	for targets = without(targets, avoid); len(targets) > 0; {
+		end := o.reach(limited, targets)
+		furthest = further(furthest, end.failed)
+		if end.raw == nil {
+			break
+		}
+		c, err := p.secure(limited, end)
 		if err == nil {
-			o.worked(t)
+			o.chooser.success(end.at.ip)
 			return c, nil
 		}
-		if furthest == nil || err.Phase >= furthest.Phase {
-			furthest = err
-		}
+		furthest = further(furthest, err)
 		if limited.Err() != nil {
 			break
 		}
+		targets = end.rest
 	}
 	return nil, blame(ctx, furthest)
+}
+
+// further gives the failure that came further, b if both came as far. Either
+// may be nil.
+func further(a, b *DialError) *DialError {
+	if a == nil || b != nil && b.Phase >= a.Phase {
+		return b
+	}
+	return a
 }
 
 // blame makes e nobody's fault if the caller cancelled ctx.
@@ -74,75 +112,90 @@ func blame(ctx context.Context, e *DialError) *DialError {
 // A target is one address to connect to.
 type target struct {
 	address string     // for net.Dialer
-	ip      netip.Addr // the zero value for unix sockets
+	ip      netip.Addr // the zero value if the origin is a unix socket or an IP literal
 }
 
-// targets gives at least one target, or an error.
-func (o *Origin) targets(ctx context.Context) ([]target, error) {
+// fixedTarget is the only target of an origin that nobody has to resolve; nil
+// if it is not such a one.
+func (o *Origin) fixedTarget() []target {
 	if o.cfg.Network != "tcp" {
-		return []target{{address: o.cfg.Address}}, nil
+		return []target{{address: o.cfg.Address}}
 	}
-	if o.badTCP != nil {
-		return nil, o.badTCP
+	ip, err := netip.ParseAddr(o.host)
+	if o.badTCP != nil || err != nil {
+		return nil
 	}
-	ips, err := o.addresses(ctx)
+	return []target{o.target(ip)}
+}
+
+func (o *Origin) target(ip netip.Addr) target {
+	return target{address: net.JoinHostPort(ip.Unmap().String(), o.port)}
+}
+
+// targets gives at least one target, or an error. peek leaves the turn to the
+// next one.
+func (o *Origin) targets(ctx context.Context, peek bool) ([]target, *DialError) {
+	if o.fixed != nil {
+		return o.fixed, nil
+	}
+	ips, err := o.resolve(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &DialError{Origin: o.cfg.Name, Phase: PhaseResolve, Err: err}
+	}
+	if len(ips) > 1 {
+		ips = o.chooser.choose(ips, time.Now(), peek)
 	}
 	targets := make([]target, len(ips))
 	for i, ip := range ips {
-		targets[i] = target{net.JoinHostPort(ip.Unmap().String(), o.port), ip}
+		targets[i] = o.target(ip)
+		targets[i].ip = ip.Unmap()
 	}
 	return targets, nil
 }
 
-// addresses gives the host's addresses, the one that worked last first: with
-// one of several addresses dead, only one dial pays for it.
-func (o *Origin) addresses(ctx context.Context) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(o.host); err == nil {
-		return []netip.Addr{ip}, nil
+// resolve gives at least one valid address, or an error.
+func (o *Origin) resolve(ctx context.Context) ([]netip.Addr, error) {
+	if o.badTCP != nil {
+		return nil, o.badTCP
 	}
 	ips, err := o.cfg.Resolve(ctx, o.host)
 	if err != nil {
 		return nil, err
 	}
-	if len(ips) == 0 {
+	if !slices.ContainsFunc(ips, netip.Addr.IsValid) {
 		return nil, &net.DNSError{Err: "no addresses", Name: o.host, IsNotFound: true}
-	}
-	o.mu.Lock()
-	good := o.good
-	o.mu.Unlock()
-	if i := slices.Index(ips, good); i > 0 {
-		ips = slices.Concat(ips[i:i+1], ips[:i], ips[i+1:])
 	}
 	return ips, nil
 }
 
-func (o *Origin) worked(t target) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.good = t.ip
+// without leaves out the targets that avoid names, unless none would be left.
+func without(targets []target, avoid []string) []target {
+	if len(targets) < 2 || len(avoid) == 0 {
+		return targets
+	}
+	others := slices.DeleteFunc(slices.Clone(targets), func(t target) bool { return slices.Contains(avoid, t.address) })
+	if len(others) == 0 {
+		return targets
+	}
+	return others
 }
 
-// connectTo connects to one target and, for TLS, shakes hands.
-func (p *Pool) connectTo(ctx context.Context, within time.Duration, t target) (*Conn, *DialError) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	failed := func(phase Phase, err error) (*Conn, *DialError) {
-		return nil, &DialError{Origin: p.origin.cfg.Name, Phase: phase, Addr: t.address, Err: err}
-	}
-	var d net.Dialer // its zero value turns TCP_NODELAY and keep-alive on
-	raw, err := d.DialContext(ctx, p.origin.cfg.Network, t.address)
-	if err != nil {
-		return failed(phaseOfConnect(ctx, err), err)
-	}
-	c, err := newConn(p, raw)
-	if err == nil && p.origin.cfg.TLS != nil {
-		err = c.shakeHands(ctx, p.origin.cfg.TLS)
+// secure makes a Conn of a connection that was just opened and, for TLS, shakes
+// hands. While there are other targets, it leaves them their share of the time.
+func (p *Pool) secure(ctx context.Context, end reached) (*Conn, *DialError) {
+	o := p.origin
+	c, err := newConn(p, end.raw, end.at.ip)
+	if err == nil && o.cfg.TLS != nil {
+		if deadline, ok := ctx.Deadline(); ok && len(end.rest) > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(end.rest)+1))
+			defer cancel()
+		}
+		err = c.shakeHands(ctx, o.cfg.TLS)
 	}
 	if err != nil {
-		raw.Close()
-		return failed(phaseOfHandshake(ctx), err)
+		_ = end.raw.Close()
+		return nil, o.fault(ctx, end.at, phaseOfHandshake(ctx), err)
 	}
 	return c, nil
 }

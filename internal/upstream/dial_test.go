@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -193,25 +192,6 @@ func TestAnAbandonedDialIsNobodysFault(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-func TestAllAddressesAreTriedAndTheGoodOneIsRemembered(t *testing.T) {
-	s := serve(t, "tcp", hold)
-	o := s.origin(t, resolveTo("::1", "::1", "127.0.0.1")) // nobody listens on ::1
-	for range 2 {
-		dial(t, newPool(t, o, 1)).Close()
-	}
-	ips, err := o.addresses(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, ip := range ips {
-		got = append(got, ip.String())
-	}
-	if want := "127.0.0.1 ::1 ::1"; strings.Join(got, " ") != want {
-		t.Errorf("next order is %v, want %s", got, want)
-	}
-}
 
 func TestTheFurthestFailureIsTold(t *testing.T) {
 	plain := serve(t, "tcp", func(c net.Conn) { c.Write([]byte("no TLS")); hold(c) })

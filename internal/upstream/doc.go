@@ -27,7 +27,12 @@
 // connection may carry another request is for the caller to say, with Put or
 // Close. It retries nothing: a connection that died is replaced by the caller,
 // who alone knows whether the request may be sent again. It keeps no verdict
-// about an origin and starts no goroutine of its own.
+// about an origin, only which of its addresses failed in the last seconds. No
+// goroutine outlives the call that started it.
+//
+// A host may have several addresses, and they may change: [Pool.Dial] says how
+// one is chosen, [Origin.SetAddresses] what becomes of connections to those
+// that are gone.
 //
 // A pool's idle connections are closed by [Pool.Prune], which somebody must
 // call now and then.

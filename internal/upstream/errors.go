@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What [Pool.Dial] met, for errors.Is. A [*DialError] is at most one of them;
+// What [Pool.Dial] or [Origin.Connect] met, for errors.Is. A [*DialError] is at most one of them;
 // it is none of them when the caller gave up.
 var (
 	// ErrLimit: no connection was tried, because the origin's

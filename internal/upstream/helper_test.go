@@ -59,7 +59,13 @@ func serve(t testing.TB, network string, handle func(net.Conn)) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &testServer{network: network, address: l.Addr().String(), listener: l}
+	return serveOn(t, l, handle)
+}
+
+// serveOn is serve with a listener that it closes.
+func serveOn(t testing.TB, l net.Listener, handle func(net.Conn)) *testServer {
+	t.Helper()
+	s := &testServer{network: l.Addr().Network(), address: l.Addr().String(), listener: l}
 	s.handlers.Go(func() {
 		for {
 			c, err := l.Accept()

@@ -31,11 +31,13 @@ type Config struct {
 	ConnectTimeout time.Duration
 
 	// MaxConnections bounds the open connections of all pools, those that
-	// are being dialled included. Zero or less means no limit.
+	// are being dialled included. A Dial counts as one, even while it
+	// connects to several addresses. Zero or less means no limit.
 	MaxConnections int
 
-	// Resolve gives the addresses of a host, the preferred ones first. It is
-	// not asked about IP literals. Nil means the system's resolver. It must be
+	// Resolve gives the addresses of a host, in any order. Each Dial asks it,
+	// so it should answer from a cache; its answer is not changed. It is not
+	// asked about IP literals. Nil means the system's resolver. It must be
 	// safe for concurrent use.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
@@ -56,7 +58,12 @@ type Origin struct {
 	cfg    Config
 	host   string // of cfg.Address; tcp only
 	port   string
-	badTCP error // cfg.Address is not host:port
+	badTCP error    // cfg.Address is not host:port
+	fixed  []target // what a unix socket or an IP literal leads to; nil for a name
+
+	// dialer is net.Dialer's, and a test's where an address has to be silent.
+	dialer  func(ctx context.Context, network, address string) (net.Conn, error)
+	chooser chooser
 
 	// mu guards the origin's and all its pools' state, so that the limit, the
 	// queue for it and the idle connections are always seen together.
@@ -64,7 +71,9 @@ type Origin struct {
 	open    int       // connections open or being dialled
 	waiters []*waiter // first in, first out; while there is one, nothing is idle
 	pools   []*Pool
-	good    netip.Addr // the address that last accepted a connection
+
+	addresses  []netip.Addr // of the last SetAddresses, canonical
+	generation uint64       // of addresses; zero before the first SetAddresses
 }
 
 // New makes an origin. It does not connect: a bad address shows at the first
@@ -82,7 +91,8 @@ func New(cfg Config) *Origin {
 	if cfg.Resolve == nil {
 		cfg.Resolve = resolveSystem
 	}
-	o := &Origin{}
+	d := &net.Dialer{} // its zero value turns TCP_NODELAY and keep-alive on
+	o := &Origin{dialer: d.DialContext}
 	if cfg.Network == "tcp" {
 		o.host, o.port, o.badTCP = net.SplitHostPort(cfg.Address)
 	}
@@ -93,6 +103,7 @@ func New(cfg Config) *Origin {
 		}
 	}
 	o.cfg = cfg
+	o.fixed = o.fixedTarget()
 	return o
 }
 

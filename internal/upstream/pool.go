@@ -51,8 +51,8 @@ func (p *Pool) Idle(check bool) *Conn {
 // Put gives back a connection whose exchange is complete, in both directions,
 // and whose stream stands at the beginning of the next response. The pool
 // closes it instead if it has enough idle ones, if the pool is closed or if
-// the connection is of no more use: it was interrupted, half closed, or an
-// Exchange on it failed. If requests wait for one of the origin's
+// the connection is of no more use: it was interrupted, half closed, an
+// Exchange on it failed, or [Origin.SetAddresses] no longer has its address. If requests wait for one of the origin's
 // MaxConnections, the first of them gets the connection or its place.
 //
 // It panics if the connection is in a pool already or belongs to another one:
@@ -84,7 +84,7 @@ func (p *Pool) keep(c *Conn) bool {
 	if c.pooled {
 		panic("upstream: Put of a connection that is in the pool")
 	}
-	if p.closed {
+	if p.closed || !o.currentLocked(c) {
 		return false
 	}
 	if len(o.waiters) > 0 {
