@@ -165,9 +165,12 @@ func Parse(msg []byte, m *Message) error {
 	if len(msg) < HeaderLen {
 		return ErrShort
 	}
-	// The library takes a header alone for a whole message, whatever it counts.
-	if counted := uint16(msg[4])<<8 | uint16(msg[5]); int(counted) != len(d.Question) {
-		return ErrShort
+	// The library takes a message that ends between two records for a whole one,
+	// whatever the header counts.
+	for i, n := range [4]int{len(d.Question), len(d.Answer), len(d.Ns), len(d.Extra)} {
+		if int(msg[4+2*i])<<8|int(msg[5+2*i]) != n {
+			return ErrShort
+		}
 	}
 	for _, q := range d.Question {
 		m.Questions = append(m.Questions, Question{q.Name, Type(q.Qtype), Class(q.Qclass)})

@@ -64,7 +64,7 @@ func TestACutMessageIsAnError(t *testing.T) {
 	}
 	for n := range b {
 		var got dnswire.Message
-		if err := dnswire.Parse(b[:n], &got); err == nil && len(got.Answer) == len(m.Answer) && got.OPTs == 1 {
+		if err := dnswire.Parse(b[:n], &got); err == nil {
 			t.Errorf("%d of %d bytes: no error", n, len(b))
 		}
 		if n >= dnswire.HeaderLen && got.ID != m.ID {

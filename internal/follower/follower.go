@@ -41,7 +41,7 @@ const (
 	maxChain = 16
 )
 
-// Config describes a Follower. Every field but OnEvent is needed.
+// Config describes a Follower. Every field but the last two is needed.
 type Config struct {
 	// Server is the other nameserver's address, ip:port, and Name the absolute
 	// name of its group.
@@ -55,7 +55,10 @@ type Config struct {
 	// Lead is told where the pointer is: one of Origins, or "" when nothing can
 	// be followed. It is called when that changes, by Run, one call at a time.
 	Lead func(origin string)
-	// OnEvent is told when following begins and ends, and why. Nil: nobody is.
+	// OnVia is called when what Via returns has changed. Nil: nobody is told.
+	OnVia func()
+	// OnEvent is told when following begins and ends, and why, before Lead is.
+	// Nil: nobody is.
 	OnEvent func(Event)
 }
 
@@ -97,7 +100,7 @@ type Follower struct {
 // New makes a follower that follows nothing before Run.
 func New(cfg Config) *Follower {
 	f := &Follower{cfg: cfg, ttl: minPoll}
-	f.setVia(nil)
+	f.via.Store(&[]string{cfg.ID})
 	return f
 }
 
@@ -108,7 +111,13 @@ func (f *Follower) Via() []string { return *f.via.Load() }
 
 func (f *Follower) setVia(upstream []string) {
 	via := append([]string{f.cfg.ID}, upstream...)
+	if slices.Equal(via, f.Via()) {
+		return
+	}
 	f.via.Store(&via)
+	if f.cfg.OnVia != nil {
+		f.cfg.OnVia()
+	}
 }
 
 // Run follows until ctx is done, and then returns nil. What was followed last
@@ -146,8 +155,8 @@ func (f *Follower) poll(ctx context.Context) time.Duration {
 		return f.ttl
 	}
 	f.setVia(a.via)
-	f.lead(a.target)
 	f.tell(Event{Origin: a.target, Generation: a.generation})
+	f.lead(a.target)
 	return f.ttl
 }
 
@@ -187,8 +196,8 @@ func (f *Follower) judge(a answer, now time.Time) error {
 // alone stops following, for a reason.
 func (f *Follower) alone(err error) {
 	f.setVia(nil)
-	f.lead("")
 	f.tell(Event{Err: err})
+	f.lead("")
 }
 
 func (f *Follower) lead(origin string) {
