@@ -61,6 +61,8 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/pelletier/go-toml/v2", "config/toml.go"),
 		oneDoor("github.com/pelletier/go-toml/v2/unstable", "config/toml.go"),
 		oneDoor("github.com/miekg/dns", "internal/dnswire/dnswire.go"),
+		oneDoor("golang.org/x/net/ipv4", "internal/nameserver/udp_linux.go"),
+		oneDoor("golang.org/x/net/ipv6", "internal/nameserver/udp_linux.go"),
 		{
 			name:    "only cmd and proxy know zap",
 			why:     "leaf packages emit typed events; who logs them is decided where they are wired",

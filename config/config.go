@@ -46,9 +46,20 @@ func (c *Config) Group(name string) *Group {
 
 // Server is the table [server]: what concerns the clients' side of every route.
 type Server struct {
-	// Listen holds at least one address, each "host:port" or "unix:/path".
-	// Port 0 means a free one. No two of them claim the same address.
-	Listen []string
+	// Listen and TLSListen hold at least one address together, each "host:port"
+	// or "unix:/path". Port 0 means a free one. No two of them claim the same
+	// address.
+	Listen, TLSListen []string
+	// Certificates are those of TLSListen: at least one if that has an address.
+	// The first one is for clients that ask for none of the others' names.
+	Certificates []Certificate
+	// ClientCA is the path of a PEM file: only clients with a certificate that
+	// leads to one of its roots are let in by TLSListen. Empty: anybody is.
+	ClientCA string
+	// HTTPSRedirect answers every request on Listen with the same URL's https.
+	HTTPSRedirect bool
+	// H2C lets clients speak HTTP/2 on Listen, if they begin with it.
+	H2C bool
 	// RequestHeaderTimeout bounds the time from a request's first byte to the
 	// end of its head. Never zero.
 	RequestHeaderTimeout time.Duration

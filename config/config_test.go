@@ -1,12 +1,20 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // fakePatterns stands for the check that belongs to another package: a
@@ -31,6 +39,9 @@ func testOptions() Options {
 	return Options{
 		Patterns: fakePatterns,
 		ReadFile: func(path string) ([]byte, error) {
+			if pem := madeFiles()[filepath.Base(path)]; pem != nil {
+				return pem, nil
+			}
 			pem, err := os.ReadFile(filepath.Join("testdata", filepath.Base(path)))
 			if err != nil {
 				err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist} // reads the same on every system
@@ -38,6 +49,31 @@ func testOptions() Options {
 			return pem, err
 		},
 	}
+}
+
+// madeFiles are files that are made for the tests, since a private key has no
+// place among sources: a site's certificate and key, and another key.
+var madeFiles = sync.OnceValue(func() map[string][]byte {
+	certPEM, keyPEM := makeCertificate()
+	_, otherPEM := makeCertificate()
+	return map[string][]byte{"site.pem": certPEM, "site.key": keyPEM, "other.key": otherPEM}
+})
+
+func makeCertificate() (certPEM, keyPEM []byte) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"site.example"}, NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // wanted returns the problems that a file says of itself: lines that begin

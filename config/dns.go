@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,6 +60,9 @@ type Follow struct {
 	// Name is its group's absolute name, in lower case.
 	Name string
 }
+
+// String returns the pointer as the file writes it.
+func (f *Follow) String() string { return "dns://" + f.Server.String() + "/" + f.Name }
 
 func defaultResolver() Resolver {
 	return Resolver{Timeout: time.Second, MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour}
@@ -260,7 +264,7 @@ func (d *decoder) checkDNS() {
 // checkDNSListen: TCP ports are taken by both.
 func (d *decoder) checkDNSListen(ns *node) {
 	own := d.cfg.Nameserver.Listen
-	for _, a := range d.cfg.Server.Listen {
+	for _, a := range slices.Concat(d.cfg.Server.Listen, d.cfg.Server.TLSListen) {
 		if claims(a, own) || claims(own, a) {
 			d.reject(value{ns.get("listen"), scope{owner: "nameserver"}, "listen"}, "the server listens on %s already; write another port", show(a))
 			return

@@ -45,21 +45,22 @@ func documentation(t *testing.T) []documentedKey {
 // allFields returns the keys of each table that the documentation describes.
 func allFields() map[string]fields {
 	return map[string]fields{
-		"[server]":              serverFields(new(Server)),
-		"[log]":                 logFields(new(Log)),
-		"[resolver]":            resolverFields(new(Resolver)),
-		"[nameserver]":          nameserverFields(new(Nameserver)),
-		"[origins.NAME]":        originFields(new(Origin)),
-		"[origins.NAME.health]": healthFields(new(Health)),
-		"[groups.NAME]":         groupFields(new(Group)),
-		"[[routes]]":            routeFields(new(Route)),
-		"[routes.bulkhead]":     bulkheadFields(new(Bulkhead)),
-		"[routes.breaker]":      breakerFields(new(Breaker)),
+		"[server]":                serverFields(new(Server)),
+		"[[server.certificates]]": certificateFields(new(Certificate)),
+		"[log]":                   logFields(new(Log)),
+		"[resolver]":              resolverFields(new(Resolver)),
+		"[nameserver]":            nameserverFields(new(Nameserver)),
+		"[origins.NAME]":          originFields(new(Origin)),
+		"[origins.NAME.health]":   healthFields(new(Health)),
+		"[groups.NAME]":           groupFields(new(Group)),
+		"[[routes]]":              routeFields(new(Route)),
+		"[routes.bulkhead]":       bulkheadFields(new(Bulkhead)),
+		"[routes.breaker]":        breakerFields(new(Breaker)),
 	}
 }
 
 // subTables are the keys that have a heading of their own instead of a row.
-var subTables = []string{"health", "bulkhead", "breaker"}
+var subTables = []string{"health", "bulkhead", "breaker", "certificates"}
 
 func TestEveryKeyIsDocumentedAndNothingElse(t *testing.T) {
 	documented := map[string][]string{}
@@ -110,8 +111,11 @@ max_concurrent = 1
 #[routes.breaker]
 `
 
-// dnsSkeleton is skeleton with the tables that make a difference by being there.
-var dnsSkeleton = strings.Replace(skeleton, "#[groups.NAME]", "dns_name = \"shop\"\n#[groups.NAME]", 1) + `
+// fullSkeleton is skeleton with the tables that make a difference by being there.
+var fullSkeleton = strings.Replace(strings.Replace(skeleton, "#[server]", "tls_listen = [\":8443\"]\n#[server]", 1), "#[groups.NAME]", "dns_name = \"shop\"\n#[groups.NAME]", 1) + `
+[[server.certificates]]
+cert = "site.pem"
+key = "site.key"
 [nameserver]
 listen = "127.0.0.1:5353"
 zone = "failover.example."
@@ -120,7 +124,7 @@ ns = ["ns1.failover.example."]
 `
 
 func TestTheDocumentedDefaultsAreTheRealOnes(t *testing.T) {
-	want, err := Parse("skeleton.toml", []byte(dnsSkeleton), Options{})
+	want, err := Parse("skeleton.toml", []byte(fullSkeleton), testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +135,8 @@ func TestTheDocumentedDefaultsAreTheRealOnes(t *testing.T) {
 		if m == nil {
 			continue // required, or a default that is no value
 		}
-		source := strings.Replace(dnsSkeleton, "#"+row.table+"\n", row.key+" = "+m[1]+"\n", 1)
-		got, err := Parse("skeleton.toml", []byte(source), Options{})
+		source := strings.Replace(fullSkeleton, "#"+row.table+"\n", row.key+" = "+m[1]+"\n", 1)
+		got, err := Parse("skeleton.toml", []byte(source), testOptions())
 		if err != nil {
 			t.Errorf("%s %s = %s: %v", row.table, row.key, m[1], err)
 			continue
@@ -175,6 +179,8 @@ func TestTheDocumentedRequiredKeysAreRequired(t *testing.T) {
 		"listen":         "listen = \"127.0.0.1:5353\"\n",
 		"zone":           "zone = \"failover.example.\"\n",
 		"ns":             "ns = [\"ns1.failover.example.\"]\n",
+		"cert":           "cert = \"site.pem\"\n",
+		"key":            "key = \"site.key\"\n",
 	}
 	found := 0
 	for _, row := range documentation(t) {
@@ -182,7 +188,7 @@ func TestTheDocumentedRequiredKeysAreRequired(t *testing.T) {
 			continue
 		}
 		found++
-		_, err := Parse("skeleton.toml", []byte(strings.Replace(dnsSkeleton, line[row.key], "", 1)), Options{})
+		_, err := Parse("skeleton.toml", []byte(strings.Replace(fullSkeleton, line[row.key], "", 1)), testOptions())
 		if err == nil || !strings.Contains(err.Error(), row.key+" is missing; write ") {
 			t.Errorf("%s %s left out: %v", row.table, row.key, err)
 		}
@@ -262,7 +268,7 @@ func TestEveryChoiceIsDocumented(t *testing.T) {
 	}
 }
 
-// Two files together have every key, since few need those of dns.toml.
+// Three files together have every key, since few need those of the other two.
 func TestTheFullExamplesSayEveryKeyWithItsDefault(t *testing.T) {
 	text, err := os.ReadFile("../testdata/shop.toml")
 	if err != nil {
@@ -272,7 +278,11 @@ func TestTheFullExamplesSayEveryKeyWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = slices.Concat(text, []byte("\n"), dns)
+	tls, err := os.ReadFile("../testdata/tls.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = slices.Concat(text, []byte("\n"), dns, []byte("\n"), tls)
 	said := map[string]bool{}
 	defaults := map[string]string{}
 	for _, row := range documentation(t) {
@@ -296,7 +306,7 @@ func TestTheFullExamplesSayEveryKeyWithItsDefault(t *testing.T) {
 		}
 	}
 	for _, row := range documentation(t) {
-		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" && row.key != "follow" {
+		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" && row.key != "follow" && row.key != "client_ca" {
 			t.Errorf("%s %s is not in the example", row.table, row.key)
 		}
 	}

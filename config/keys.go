@@ -11,7 +11,12 @@ const (
 
 func serverFields(s *Server) fields {
 	return fields{
-		"listen":                 list(&s.Listen, listenAddress, 1, 256),
+		"listen":                 list(&s.Listen, listenAddress, 0, 256),
+		"tls_listen":             list(&s.TLSListen, listenAddress, 1, 256),
+		"certificates":           certificates(s),
+		"client_ca":              clientCA(&s.ClientCA),
+		"https_redirect":         boolean(&s.HTTPSRedirect),
+		"h2c":                    boolean(&s.H2C),
 		"request_header_timeout": duration(&s.RequestHeaderTimeout, shortestTime, longestTime),
 		"idle_timeout":           duration(&s.IdleTimeout, shortestTime, longestTime),
 		"body_idle_timeout":      duration(&s.BodyIdleTimeout, shortestTime, longestTime),

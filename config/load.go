@@ -246,6 +246,7 @@ func homes() map[string][]string {
 		fields fields
 	}{
 		{"[server]", serverFields(new(Server))},
+		{"[[server.certificates]]", certificateFields(new(Certificate))},
 		{"[log]", logFields(new(Log))},
 		{"[resolver]", resolverFields(new(Resolver))},
 		{"[nameserver]", nameserverFields(new(Nameserver))},
@@ -348,12 +349,8 @@ func (d *decoder) path(p string) string {
 // roots reads a PEM file of certificates.
 func (d *decoder) roots(v value, path string) (string, *x509.CertPool) {
 	path = d.path(path)
-	pem, err := d.opt.ReadFile(path)
+	pem, err := d.pemFile(v, path)
 	if err != nil {
-		if pe, ok := errors.AsType[*os.PathError](err); ok {
-			err = pe.Err
-		}
-		d.reject(v, "%s can't be read: %s; write the path of a PEM file, relative paths begin at this file's folder", showText(path), showText(err.Error()))
 		return path, nil
 	}
 	pool := x509.NewCertPool()
@@ -361,6 +358,19 @@ func (d *decoder) roots(v value, path string) (string, *x509.CertPool) {
 		d.reject(v, "%s holds no certificate; write the path of a PEM file that has a line -----BEGIN CERTIFICATE-----", showText(path))
 	}
 	return path, pool
+}
+
+// pemFile reads a file that v names. An error has been reported.
+func (d *decoder) pemFile(v value, path string) ([]byte, error) {
+	pem, err := d.opt.ReadFile(path)
+	if err == nil {
+		return pem, nil
+	}
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		err = pe.Err
+	}
+	d.reject(v, "%s can't be read: %s; write the path of a PEM file, relative paths begin at this file's folder", showText(path), showText(err.Error()))
+	return nil, err
 }
 
 func (d *decoder) group(s scope, name string, t *node) {

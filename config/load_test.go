@@ -63,7 +63,7 @@ func TestLeftOutKeysHaveTheDefaultsOfTheSpecification(t *testing.T) {
 }
 
 func TestANameserverHasItsDefaults(t *testing.T) {
-	got, err := Parse("skeleton.toml", []byte(dnsSkeleton), Options{})
+	got, err := Parse("skeleton.toml", []byte(fullSkeleton), testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestTheSharedFilesAreGood(t *testing.T) {
 		t.Fatalf("only %q", files)
 	}
 	for _, file := range files {
-		if _, err := Load(file, Options{Patterns: fakePatterns}); err != nil {
+		if _, err := Load(file, testOptions()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -182,6 +182,13 @@ trusted_proxies = ["10.0.0.0/8", "2001:db8::/32"]
 drain_timeout = "0s"
 proxy_status = false
 encoded_slash = "keep"
+tls_listen = [":8443"]
+client_ca = "ca.pem"
+https_redirect = true
+h2c = true
+[[server.certificates]]
+cert = "site.pem"
+key = "site.key"
 [log]
 level = "debug"
 format = "console"
@@ -258,6 +265,8 @@ breaker = { consecutive_failures = 0, open_for = "1m", half_open_trials = 2 }
 			MaxHeaderBytes: 4096, MaxConnections: 5,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 			EncodedSlash:   EncodedSlashKeep,
+			TLSListen:      []string{":8443"}, ClientCA: "etc/ca.pem", HTTPSRedirect: true, H2C: true,
+			Certificates: []Certificate{{"etc/site.pem", "etc/site.key"}},
 		},
 		Log: Log{Level: "debug", Format: "console", Output: "stdout"},
 		Resolver: Resolver{

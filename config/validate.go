@@ -33,6 +33,7 @@ func (d *decoder) validate() {
 		d.report(0, "there is no [[routes]] table, so nothing would be served; write one with name, match, group and [routes.bulkhead]")
 	}
 	d.checkListen()
+	d.checkTLS()
 	for i := range d.cfg.Origins {
 		d.checkOrigin(i)
 	}
@@ -81,14 +82,14 @@ func (d *decoder) contradict(s scope, t *node, key string, value time.Duration, 
 
 func (d *decoder) checkListen() {
 	server := d.root.get("server")
-	if server == nil || server.kind != kindTable || server.get("listen") == nil || !sound(server, "listen") {
+	if server == nil || server.kind != kindTable {
 		return
 	}
-	items := server.get("listen").items
-	for i, a := range d.cfg.Server.Listen {
-		for j, b := range d.cfg.Server.Listen[:i] {
+	addresses, at := d.allListeners()
+	for i, a := range addresses {
+		for j, b := range addresses[:i] {
 			if claims(a, b) || claims(b, a) {
-				d.reject(value{items[i], scope{owner: "server"}, "listen"}, "%s in line %d claims this address already; remove one of the two", show(b), d.line(items[j].at))
+				d.reject(at[i], "%s in line %d claims this address already; remove one of the two", show(b), d.line(at[j].at))
 				break
 			}
 		}

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/fairlead/fairlead/internal/upstream"
 )
 
 type resolveFunc = func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -13,8 +16,8 @@ type resolveFunc = func(ctx context.Context, host string) ([]netip.Addr, error)
 // AddressesChanged says which addresses a host has now, for whoever watches DNS.
 // Of the origins with that host, in whatever case, idle connections to any
 // other address are closed at once, and busy ones when their exchange is over.
-// No addresses at all is no answer and changes nothing. It doesn't block, and
-// may be called whether Run is at work or not.
+// No addresses at all withdraw them all. It doesn't block, and may be called
+// whether Run is at work or not.
 func (s *Server) AddressesChanged(host string, addrs []netip.Addr) {
 	for _, o := range s.table.origins {
 		if o.hostname != "" && strings.EqualFold(relative(o.hostname), relative(host)) {
@@ -29,11 +32,16 @@ func relative(host string) string { return strings.TrimSuffix(host, ".") }
 // ConnectOrigin opens a connection to the origin of that name as the next
 // request would, without TLS: for health probes, which so see what requests
 // see. It is bounded by the origin's ConnectTimeout and by ctx, and counts as
-// none of its MaxConnections. The caller must close the connection.
+// none of its MaxConnections. The error is that of the lookup or of the connect
+// itself. The caller must close the connection.
 func (s *Server) ConnectOrigin(ctx context.Context, origin string) (net.Conn, error) {
 	o := s.table.origins[origin]
 	if o == nil {
 		return nil, fmt.Errorf("no origin %q", origin)
 	}
-	return o.upstream.Connect(ctx)
+	nc, err := o.upstream.Connect(ctx)
+	if e, ok := errors.AsType[*upstream.DialError](err); ok {
+		return nil, e.Err // the caller knows which origin it is
+	}
+	return nc, err
 }

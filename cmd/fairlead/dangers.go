@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/config"
@@ -50,7 +53,42 @@ func dangers(cfg *config.Config) []string {
 			warn("route %s has no breaker: until the pointer moves, each request tries the failing origin first", r.Name)
 		}
 	}
+	found = append(found, dnsDangers(cfg)...)
 	return append(found, unused(cfg)...)
+}
+
+// dnsDangers is dangers for the pointers over DNS.
+func dnsDangers(cfg *config.Config) []string {
+	n := cfg.Nameserver
+	if n == nil {
+		return nil
+	}
+	var found []string
+	warn := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	answered := false
+	for i := range cfg.Groups {
+		g := &cfg.Groups[i]
+		answered = answered || g.DNSName != ""
+		if g.DNSAnswer == config.DNSAnswerCNAME && dnsHost(cfg.Origin(g.Primary)) == "" {
+			warn(`group %s: dns_answer = "cname", but %s has no name: it is answered with its address`, g.Name, g.Primary)
+		}
+	}
+	if !answered {
+		warn("nameserver: no group has a dns_name, so there is nothing to answer")
+	}
+	host, _, _ := net.SplitHostPort(n.Listen)
+	ip, err := netip.ParseAddr(host)
+	if anywhere := err != nil || ip.IsUnspecified(); anywhere && len(n.NSAddresses) == 0 {
+		for _, name := range n.NS {
+			if strings.HasSuffix(name, "."+n.Zone) {
+				warn("nameserver: listen = %q is no single address, and there are no ns_addresses: %s has no address", n.Listen, name)
+			}
+		}
+	}
+	if n.RateLimit == 0 && !ip.IsLoopback() {
+		warn("nameserver: rate_limit = 0: whoever forges an address can have responses sent to it without end")
+	}
+	return found
 }
 
 // unused returns the origins and groups that nothing refers to: often the line

@@ -118,7 +118,8 @@ func (p *program) demo(ctx context.Context, once bool, pace pace) error {
 	if err != nil {
 		return err
 	}
-	addresses, err := service.proxy.Listen()
+	defer service.close()
+	addresses, _, err := service.listen()
 	if err != nil {
 		return explainListen(err)
 	}

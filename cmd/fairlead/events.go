@@ -9,6 +9,8 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/follower"
+	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/proxy"
 )
 
@@ -23,8 +25,9 @@ type journal struct {
 	cfg *config.Config
 }
 
-// started tells what runs, and what is dangerous about it.
-func (j journal) started(file string, addresses []net.Addr) {
+// started tells what runs, and what is dangerous about it. The nameserver's
+// address is nil if there is none.
+func (j journal) started(file string, addresses []net.Addr, dns net.Addr) {
 	j.log.Info("starting", zap.String("version", buildVersion()), zap.String("config", file))
 	for i := range j.cfg.Origins {
 		o := &j.cfg.Origins[i]
@@ -41,6 +44,12 @@ func (j journal) started(file string, addresses []net.Addr) {
 			fields = append(fields, zap.String("secondary", g.Secondary), zap.String("unsafe", string(g.Unsafe)),
 				zap.String("failback", string(g.Failback)))
 		}
+		if g.DNSName != "" {
+			fields = append(fields, zap.String("dns_name", g.DNSName+"."+j.cfg.Nameserver.Zone))
+		}
+		if g.Follow != nil {
+			fields = append(fields, zap.Stringer("follow", g.Follow))
+		}
 		j.log.Info("group", fields...)
 	}
 	for i := range j.cfg.Routes {
@@ -56,6 +65,9 @@ func (j journal) started(file string, addresses []net.Addr) {
 	}
 	for i, a := range addresses {
 		j.log.Info("listening", zap.String("listen", j.cfg.Server.Listen[i]), zap.Stringer("address", a))
+	}
+	if dns != nil {
+		j.log.Info("answering", zap.String("zone", j.cfg.Nameserver.Zone), zap.String("listen", j.cfg.Nameserver.Listen), zap.Stringer("address", dns))
 	}
 }
 
@@ -113,3 +125,35 @@ func (j journal) health(e health.Event) {
 		j.log.Warn("pause of this process", zap.String("origin", e.Origin), zap.Duration("pause", e.Pause))
 	}
 }
+
+// dns tells of an origin's addresses, and of episodes in which they could not
+// be looked up.
+func (j journal) dns(e resolver.Event) {
+	host := zap.String("host", e.Host)
+	switch e.Kind {
+	case resolver.Changed:
+		level := zapcore.InfoLevel
+		if len(e.New) == 0 {
+			level = zapcore.WarnLevel
+		}
+		j.log.Log(level, "addresses changed", host, zap.Stringers("from", e.Old), zap.Stringers("to", e.New), zap.Error(e.Err))
+	case resolver.Failing:
+		j.log.Warn("lookups fail", host, zap.Bool("stale_answer", e.Stale), zap.Error(e.Err))
+	case resolver.Recovered:
+		j.log.Info("lookups work again", host, zap.Duration("after", e.Lasted), zap.Int("failed", e.Failed))
+	case resolver.Expired:
+		j.log.Warn("stale answer dropped after stale_max", host, zap.Stringers("from", e.Old), zap.Error(e.Err))
+	}
+}
+
+// follow tells whether a group's pointer goes along with another one.
+func (j journal) follow(group string, e follower.Event) {
+	if e.Err != nil {
+		j.log.Warn("not following", zap.String("group", group), zap.Error(e.Err))
+		return
+	}
+	j.log.Info("following", zap.String("group", group), zap.String("to", e.Origin), zap.Uint64("generation", e.Generation))
+}
+
+// nameserver tells of errors on the nameserver's sockets.
+func (j journal) nameserver(err error) { j.log.Warn("nameserver", zap.Error(err)) }

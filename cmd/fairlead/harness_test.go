@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // write puts a configuration into a file of its own.
@@ -142,6 +143,77 @@ func (l line) has(fields line) bool {
 		}
 	}
 	return true
+}
+
+// kept is a log that is read all the time, so that nothing in it is lost while
+// the test looks elsewhere: the log drops what nobody takes.
+type kept struct {
+	t     *testing.T
+	mu    sync.Mutex
+	more  *sync.Cond
+	lines []line
+	seen  int  // lines before it were looked at
+	ended bool // no more will come, or it takes too long
+}
+
+// keep reads the log from now on. Nobody else may.
+func (r *running) keep() *kept {
+	k := &kept{t: r.t}
+	k.more = sync.NewCond(&k.mu)
+	late := time.AfterFunc(30*time.Second, k.end)
+	r.t.Cleanup(func() { late.Stop() })
+	go func() {
+		defer k.end()
+		for r.log.Scan() {
+			var l line
+			if json.Unmarshal(r.log.Bytes(), &l) == nil {
+				k.add(l)
+			}
+		}
+	}()
+	return k
+}
+
+func (k *kept) add(l line) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lines = append(k.lines, l)
+	k.more.Broadcast()
+}
+
+func (k *kept) end() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	k.more.Broadcast()
+}
+
+// await waits for the next line of that name which has these fields.
+func (k *kept) await(msg string, fields line) line {
+	k.t.Helper()
+	l := k.find(msg, func(l line) bool { return l.has(fields) })
+	if l == nil {
+		k.t.Fatalf("the log went without %q %v", msg, fields)
+	}
+	return l
+}
+
+// find waits for the next line of that name which fits; nil if there is none.
+func (k *kept) find(msg string, fits func(line) bool) line {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for {
+		for ; k.seen < len(k.lines); k.seen++ {
+			if l := k.lines[k.seen]; l["msg"] == msg && fits(l) {
+				k.seen++
+				return l
+			}
+		}
+		if k.ended {
+			return nil
+		}
+		k.more.Wait()
+	}
 }
 
 // rest reads the log to its end.

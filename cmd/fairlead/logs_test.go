@@ -234,7 +234,7 @@ func TestTenThousandRoutesOverflowNoLog(t *testing.T) {
 			Name: strings.Repeat("n", 100), Match: strings.Repeat("m", 400), Group: "shop", Breaker: config.Breaker{ConsecutiveFailures: 1},
 		})
 	}
-	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { journal{l.events, cfg}.started("fairlead.toml", nil) })
+	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { journal{l.events, cfg}.started("fairlead.toml", nil, nil) })
 	if n := strings.Count(out, `"msg":"route"`); n != len(cfg.Routes) {
 		t.Errorf("%d routes in the log, want %d", n, len(cfg.Routes))
 	}

@@ -126,15 +126,16 @@ func (p *program) serve(ctx context.Context, file string) error {
 	}
 	defer l.close()
 	j := journal{log: l.events, cfg: cfg}
-	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health})
+	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver})
 	if err != nil {
 		return err
 	}
-	addresses, err := s.proxy.Listen()
+	defer s.close()
+	addresses, dns, err := s.listen()
 	if err != nil {
 		return explainListen(err)
 	}
-	j.started(file, addresses)
+	j.started(file, addresses, dns)
 	if l.file != nil {
 		for _, a := range addresses {
 			fmt.Fprintf(p.stderr, "fairlead: listening on %s, logging to %s\n", a, cfg.Log.Output)

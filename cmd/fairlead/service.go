@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/url"
 	"sync"
 
@@ -11,14 +12,17 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/follower"
+	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/internal/route"
 	"github.com/fairlead/fairlead/proxy"
 )
 
-// service is a configuration at work: the proxy, a pointer for each group and a
-// checker for each origin that has a health table.
+// service is a configuration at work: the proxy, a pointer for each group, a
+// checker for each origin that has a health table, and both ends of DNS.
 type service struct {
 	proxy    *proxy.Server
+	names    *names
 	groups   []*failover.Group
 	checkers []*health.Checker
 }
@@ -26,8 +30,11 @@ type service struct {
 // watcher is told what happens to groups and origins. Its functions are called
 // on the goroutines that found out, so they must return soon.
 type watcher struct {
-	flip   func(group string, from, to failover.State)
-	health func(health.Event)
+	flip       func(group string, from, to failover.State)
+	health     func(health.Event)
+	dns        func(resolver.Event)
+	follow     func(group string, e follower.Event)
+	nameserver func(error)
 }
 
 // seat is an origin's place in one group.
@@ -37,15 +44,20 @@ type seat struct {
 }
 
 // newService wires everything and opens nothing yet. The configuration must
-// come from the config package, which has checked it.
+// come from the config package, which has checked it. Close the service, also
+// when it never ran.
 func newService(cfg *config.Config, l *logs, w watcher) (*service, error) {
 	s := &service{}
 	pc := proxyConfig(cfg)
 	pc.Log, pc.AccessLog = l.events, l.access
 	seats := make(map[string][]seat)
+	flip := func(group string, from, to failover.State) {
+		s.names.update()
+		w.flip(group, from, to)
+	}
 	for i := range cfg.Groups {
 		g := &cfg.Groups[i]
-		pointer, err := newPointer(g, w.flip)
+		pointer, err := newPointer(g, flip)
 		if err != nil {
 			return nil, err
 		}
@@ -62,29 +74,59 @@ func newService(cfg *config.Config, l *logs, w watcher) (*service, error) {
 			Name: g.Name, Primary: g.Primary, Secondary: g.Secondary, Pointer: pointer, Policy: policy,
 		})
 	}
+	var err error
+	if s.names, err = newNames(cfg, s.groups, w); err != nil {
+		return nil, err
+	}
+	if s.names.resolver != nil {
+		pc.Resolve = s.names.resolver.Lookup
+	}
 	// The map is complete before the first request, so that requests may read
 	// it without a lock.
 	hurry := make(map[string]*health.Checker)
-	for i := range cfg.Origins {
-		o := &cfg.Origins[i]
-		if o.Health == nil {
-			continue
-		}
-		checker, err := newChecker(o, seats[o.Name], w.health)
-		if err != nil {
-			return nil, err
-		}
-		s.checkers = append(s.checkers, checker)
-		hurry[o.Name] = checker
-	}
 	pc.OnFailure = func(origin string, _ failover.Outcome) {
 		if c := hurry[origin]; c != nil {
 			c.Hurry()
 		}
 	}
-	var err error
-	s.proxy, err = proxy.New(pc)
-	return s, err
+	if s.proxy, err = proxy.New(pc); err != nil {
+		s.close()
+		return nil, err
+	}
+	for i := range cfg.Origins {
+		o := &cfg.Origins[i]
+		if o.Health == nil {
+			continue
+		}
+		checker, err := newChecker(o, s.connect(o.Name), seats[o.Name], w.health)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.checkers = append(s.checkers, checker)
+		hurry[o.Name] = checker
+	}
+	return s, nil
+}
+
+// connect opens connections to an origin for its probes, the way its requests
+// do.
+func (s *service) connect(origin string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return s.proxy.ConnectOrigin(ctx, origin) }
+}
+
+// close ends what newService began. Call it after run, or instead.
+func (s *service) close() { s.names.close() }
+
+// listen opens all sockets. The nameserver's address is nil if there is none.
+func (s *service) listen() (clients []net.Addr, dns net.Addr, err error) {
+	if clients, err = s.proxy.Listen(); err != nil {
+		return nil, nil, err
+	}
+	if dns, err = s.names.listen(); err != nil {
+		s.proxy.Close()
+	}
+	return clients, dns, err
 }
 
 // run serves until ctx ends and the drain is over, which force shortens.
@@ -99,6 +141,7 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 	for _, c := range s.checkers {
 		helpers.Go(func() { _ = c.Run(work) })
 	}
+	helpers.Go(func() { s.names.run(work, s.proxy.AddressesChanged) })
 	helpers.Go(func() {
 		select {
 		case <-force:
@@ -146,7 +189,7 @@ func newPolicy(g *config.Group) (failover.PolicyConfig, error) {
 
 // newChecker makes the checker of an origin, whose verdicts go to every group
 // that it has a seat in.
-func newChecker(o *config.Origin, seats []seat, watch func(health.Event)) (*health.Checker, error) {
+func newChecker(o *config.Origin, dial func(context.Context, string, string) (net.Conn, error), seats []seat, watch func(health.Event)) (*health.Checker, error) {
 	h := o.Health
 	hc := health.Config{
 		Origin:       o.Name,
@@ -161,6 +204,7 @@ func newChecker(o *config.Origin, seats []seat, watch func(health.Event)) (*heal
 		Rise:         h.Rise,
 		ExpectBody:   h.ExpectBody,
 		TLS:          originTLS(o),
+		Dial:         dial,
 	}
 	if mode, literal := hostMode(o.Host); mode == proxy.HostLiteral {
 		hc.Host = literal
