@@ -305,9 +305,29 @@ func (d *decoder) checkDNSNames(ns *node) map[string]int {
 			continue
 		}
 		d.takeNames(v, g, zone, taken)
+		if n := t.get("dns_answer"); n != nil && !n.bad && g.DNSAnswer == DNSAnswerCNAME {
+			d.checkAliases(value{n, s, "dns_answer"}, g, zone)
+		}
 		groups[g.DNSName+"."+zone] = i
 	}
 	return groups
+}
+
+// checkAliases refuses names that would be answered with names of the same
+// zone: only groups and their origins are in it.
+func (d *decoder) checkAliases(v value, g *Group, zone string) {
+	for _, name := range []string{g.Primary, g.Secondary} {
+		o := d.cfg.Origin(name)
+		if o == nil || o.Network != "tcp" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(o.Address)
+		host = strings.ToLower(strings.TrimSuffix(host, ".")) + "."
+		if err == nil && (host == zone || strings.HasSuffix(host, "."+zone)) {
+			d.reject(v, "the url of origin %s has the name %s, which is in the zone that this is about; write a name of another zone there", show(o.Name), show(host))
+			return
+		}
+	}
 }
 
 // takeNames enters the names of a group and of its origins.

@@ -119,6 +119,29 @@ func TestDigSeesAFlip(t *testing.T) {
 	}
 }
 
+// Over the rate, dig's answer is empty and truncated, so it comes back over TCP;
+// and with a cookie that it was given before it isn't over the rate.
+func TestDigOverTheRate(t *testing.T) {
+	s := newWorld().server(t, func(c *Config) { c.RateLimit = 1 })
+	s.distrustLoopback = true
+	addr := serve(t, s)
+	first := dig(t, addr, "+cookie", "shop.failover.example", "A")
+	found := regexp.MustCompile(`COOKIE: ([0-9a-f]{48}) \(good\)`).FindStringSubmatch(first)
+	if found == nil || !strings.Contains(first, "ANSWER: 2") {
+		t.Fatalf("the first answer:\n%s", first)
+	}
+	// As if the prefix had used up the rate of the next hour.
+	s.limiter.buckets[s.limiter.bucket(local.Addr())].Store(int64(time.Since(s.started)+time.Hour) << 1)
+	over := dig(t, addr, "+nocookie", "shop.failover.example", "A")
+	if !strings.Contains(over, "Truncated, retrying in TCP mode") || !strings.Contains(over, "ANSWER: 2") {
+		t.Errorf("over the rate:\n%s", over)
+	}
+	known := dig(t, addr, "+cookie="+found[1], "+ignore", "shop.failover.example", "A")
+	if !strings.Contains(known, "ANSWER: 2") || !strings.Contains(known, "(UDP)") {
+		t.Errorf("with a cookie:\n%s", known)
+	}
+}
+
 // startUnbound runs a recursive resolver whose only knowledge is that the zone
 // is at addr, and gives where it listens.
 func startUnbound(t *testing.T, addr netip.AddrPort) netip.AddrPort {
