@@ -193,13 +193,7 @@ func (d *ChunkDecoder) parseTrailers() {
 		d.fail(err)
 		return
 	}
-	kept := d.trailers[:0]
-	for _, f := range d.trailers {
-		if !f.Hop && !lateFields.has(f.ID) && !isTwin(f.Name) {
-			kept = append(kept, f)
-		}
-	}
-	d.trailers = kept
+	d.trailers = travelling(d.trailers)
 	d.state = chunkDone
 }
 
