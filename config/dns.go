@@ -16,7 +16,8 @@ type Resolver struct {
 	// Empty means the system's: resolv.conf with its search list, and the hosts
 	// file before it.
 	Servers []netip.AddrPort
-	// Timeout bounds the wait for one server's answer. Never zero.
+	// Timeout bounds the wait for one server's answer. Zero means what
+	// resolv.conf says, where that is used, else 1 s.
 	Timeout time.Duration
 	// MinTTL and MaxTTL are what a shorter and a longer TTL count as. MinTTL is
 	// not the longer one.
@@ -65,7 +66,7 @@ type Follow struct {
 func (f *Follow) String() string { return "dns://" + f.Server.String() + "/" + f.Name }
 
 func defaultResolver() Resolver {
-	return Resolver{Timeout: time.Second, MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour}
+	return Resolver{MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour}
 }
 
 func defaultNameserver() Nameserver { return Nameserver{RateLimit: 100} }
@@ -191,7 +192,7 @@ func ipAddress(d *decoder, v value) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	a, err := netip.ParseAddr(v.text)
-	if err != nil || a.Zone() != "" || a.IsUnspecified() {
+	if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
 		d.reject(v, `not an IP address that can be answered; write one such as "192.0.2.53"`)
 		return netip.Addr{}, false
 	}

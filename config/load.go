@@ -328,6 +328,9 @@ func subTable(header string, f func() fields) setter {
 func (d *decoder) origin(s scope, name string, t *node) {
 	o := defaultOrigin()
 	o.Name = name
+	if name == "none" {
+		d.report(t.at, "%s: a pointer that is at no origin is said to be at \"none\"; write another name", s.owner)
+	}
 	d.table(s, t, originFields(&o))
 	d.require(s, t, "url", `url = "http://127.0.0.1:9101", with your own address`)
 	if ca := t.get("ca"); ca != nil && o.CA != "" {

@@ -30,7 +30,7 @@ func TestLeftOutKeysHaveTheDefaultsOfTheSpecification(t *testing.T) {
 			EncodedSlash:         "reject",
 		},
 		Log:      Log{Level: "info", Format: "json", Access: true, Output: "stderr"},
-		Resolver: Resolver{Timeout: time.Second, MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour},
+		Resolver: Resolver{MinTTL: time.Second, MaxTTL: 5 * time.Minute, StaleMax: time.Hour},
 		Origins: []Origin{
 			{
 				Name: "NAME", URL: "https://eu.example", Scheme: "https", Network: "tcp", Address: "eu.example:443", Authority: "eu.example",

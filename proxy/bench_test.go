@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"strconv"
 	"testing"
@@ -48,19 +49,57 @@ func benchOrigin(b *testing.B, size int) string {
 // all three; client and origin allocate nothing.
 func BenchmarkExchange(b *testing.B) {
 	for _, size := range []int{0, 1 << 10, 64 << 10, 1 << 20} {
-		b.Run(strconv.Itoa(size), func(b *testing.B) { benchExchange(b, size) })
+		b.Run(strconv.Itoa(size), func(b *testing.B) { benchExchange(b, size, false) })
 	}
 }
 
-func benchExchange(b *testing.B, size int) {
+// BenchmarkExchangeTLS is the same with a client that comes by TLS 1.3. What
+// is allocated is crypto/tls's, on both sides: 24 bytes for each record that it
+// has to read from a socket.
+func BenchmarkExchangeTLS(b *testing.B) {
+	for _, size := range []int{0, 1 << 10, 64 << 10, 1 << 20} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) { benchExchange(b, size, true) })
+	}
+}
+
+// BenchmarkHandshake is a connection with a whole TLS 1.3 handshake and one
+// request, client included.
+func BenchmarkHandshake(b *testing.B) {
+	s, addr := benchProxy(b, 1<<10, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := tls.Dial("tcp", addr, clientTLS())
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = c.Write([]byte(get))
+		if status, _, err := readingEnd(c).response("GET"); status != 200 {
+			b.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	if h := s.Handshakes(); h.Failed+h.TimedOut+h.Refused != 0 {
+		b.Errorf("counted %+v", h)
+	}
+}
+
+// benchProxy runs a proxy until the benchmark ends.
+func benchProxy(b *testing.B, size int, secure bool) (s *Server, addr string) {
 	url := benchOrigin(b, size)
 	g := failover.NewGroup(failover.GroupConfig{Name: "shop", PointerConfig: failover.PointerConfig{HasSecondary: true}})
-	s, err := New(Config{
-		Listen: []string{"127.0.0.1:0"}, IdleTimeout: time.Minute, BodyIdleTimeout: time.Minute, RequestHeaderTimeout: time.Minute, ProxyStatus: true,
+	listen := []string{"127.0.0.1:0"}
+	cfg := Config{
+		IdleTimeout: time.Minute, BodyIdleTimeout: time.Minute, RequestHeaderTimeout: time.Minute, ProxyStatus: true,
 		Origins: []Origin{{Name: "eu", URL: url, ConnectTimeout: time.Second, ResponseHeaderTimeout: 10 * time.Second}},
 		Groups:  []Group{{Name: "shop", Primary: "eu", Secondary: "eu", Pointer: g, Policy: failover.PolicyConfig{Methods: []string{"GET", "HEAD"}, Statuses: []int{502, 503}}}},
 		Routes:  []Route{{Name: "all", Match: "/", Group: "shop", Timeout: 30 * time.Second, Bulkhead: bulkhead.Config{MaxConcurrent: 10}, Breaker: BreakerConfig{ConsecutiveFailures: 5, OpenFor: time.Second}}},
-	})
+	}
+	if secure {
+		cfg.TLSListen, cfg.TLS = listen, serverTLS()
+	} else {
+		cfg.Listen = listen
+	}
+	s, err := New(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -71,9 +110,21 @@ func benchExchange(b *testing.B, size int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
-	c, err := net.Dial("tcp", addrs[0].String())
+	b.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return s, addrs[0].String()
+}
+
+func benchExchange(b *testing.B, size int, secure bool) {
+	_, addr := benchProxy(b, size, secure)
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
+	}
+	if secure {
+		c = tls.Client(c, clientTLS())
 	}
 	request := []byte("GET /product/42?color=red HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n")
 	r := bufio.NewReaderSize(c, 128<<10)
@@ -97,6 +148,4 @@ func benchExchange(b *testing.B, size int) {
 		}
 	}
 	_ = c.Close()
-	cancel()
-	<-done
 }

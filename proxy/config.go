@@ -17,6 +17,30 @@ import (
 type Config struct {
 	// Listen holds the addresses to accept on: "host:port" or "unix:/path".
 	Listen []string
+	// TLSListen holds the addresses to accept TLS on, written as in Listen.
+	TLSListen []string
+	// TLS is how the listeners of TLSListen speak TLS, and needed with them. New
+	// copies it once for all of them, so that they share the keys of session
+	// tickets. It should disable dynamic record sizing: smaller records at the
+	// beginning of a connection are more system calls.
+	TLS *tls.Config
+	// HTTPSRedirect answers every request that came to Listen with 308 and the
+	// same URL under https, at the port of the first address of TLSListen, or
+	// at the default port if there is none. Requests that a trusted proxy
+	// says it took by https are served.
+	HTTPSRedirect bool
+
+	// H2C lets clients of Listen speak HTTP/2, if they begin with it (prior
+	// knowledge, RFC 9113, section 3.3).
+	H2C bool
+
+	// HandshakeTimeout bounds a TLS handshake, from the accept to its end.
+	// Zero means 10 s.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the handshakes that compute at the same time; those
+	// that wait for their client don't count. Over it they wait in a queue of
+	// 256 for each, and over that they are refused. Zero means GOMAXPROCS.
+	MaxHandshakes int
 
 	// RequestHeaderTimeout bounds the time from the first byte of a request
 	// to the end of its head. Zero means no limit.

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"io"
 	"net"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,14 +18,20 @@ import (
 // that watch and bodySource say.
 type conn struct {
 	srv *Server
-	nc  net.Conn
+	nc  net.Conn        // the socket; deadlines and the close are for it
 	tcp *net.TCPConn    // nil on a unix socket
 	raw syscall.RawConn // nil where a connection can't be waited for without a buffer
+
+	stream io.ReadWriter // what HTTP is read from and written to: nc, or the TLS over it
+	sec    *secure       // that TLS; nil on a plain connection
 
 	// Of the sweeper.
 	slot   int   // guarded by the roster's mu
 	swept  int64 // the mark at the last visit
 	looked bool  // whether what is done once in each wait was done
+
+	// many is set as soon as HTTP/2 is spoken; x is not used any more then.
+	many atomic.Pointer[multiplex]
 
 	// Of the connection's goroutine.
 	x       exchange
@@ -51,11 +60,12 @@ type next uint8
 const (
 	nextRead  next = iota // needs more bytes from the client
 	nextServe             // has a request whose serving reads from the client
+	nextHTTP2             // has the beginning of an HTTP/2 connection
 	nextClose             // is at its end
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, fd: noFD}
+	c := &conn{srv: s, nc: nc, stream: nc, fd: noFD}
 	c.tcp, _ = nc.(*net.TCPConn)
 	if sc, ok := nc.(syscall.Conn); ok && netx.CanTry {
 		c.raw, _ = sc.SyscallConn()
@@ -65,12 +75,21 @@ func newConn(s *Server, nc net.Conn) *conn {
 		c.x.peer = ip.AppendTo(nil)
 		c.x.trusted = s.trusts(ip)
 	}
-	c.x.srv, c.x.client, c.x.proto = s, c, "http"
+	c.x.srv, c.x.client, c.x.proto, c.x.plain = s, c, "http", true
 	c.x.call, c.x.space = c.x.callOrigin, c.x.respSpace
 	c.x.wake, c.x.revive = c.wake, c.revive
 	c.ready = c.onReadable
 	c.x.until = noLimit
 	c.x.mark.Store(at(phaseIdle, noLimit))
+	return c
+}
+
+// newTLSConn makes a connection whose client has to agree on TLS first.
+func newTLSConn(s *Server, nc net.Conn) *conn {
+	c := newConn(s, nc)
+	c.x.proto, c.x.plain = "https", false
+	c.sec = newSecure(c, s.tls)
+	c.stream = c.sec
 	return c
 }
 
@@ -104,6 +123,9 @@ func (c *conn) stuck() bool {
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.close()
+	if c.sec != nil && !c.handshake() {
+		return
+	}
 	c.rest()
 	for {
 		switch c.await() {
@@ -112,10 +134,53 @@ func (c *conn) serve() {
 			if !c.turn() {
 				return
 			}
+		case nextHTTP2:
+			early := slices.Clone(c.unread())
+			c.dropBuffers()
+			c.srv.serveHTTP2(c, c.nc, early)
+			return
 		case nextClose:
 			return
 		}
 	}
+}
+
+// retire ends the connection's wait for a request. What is under way is
+// finished.
+func (c *conn) retire() {
+	if m := c.many.Load(); m != nil {
+		m.retire()
+		return
+	}
+	c.x.interruptIdle()
+}
+
+// interrupt ends whatever is under way on the connection.
+func (c *conn) interrupt(why cause) {
+	if m := c.many.Load(); m != nil {
+		m.interrupt(why)
+		return
+	}
+	c.x.interrupt(why)
+}
+
+// waits reports whether the connection does nothing but wait, for a request or
+// for a handshake, and until when it would.
+func (c *conn) waits() (until int64, ok bool) {
+	if m := c.many.Load(); m != nil {
+		since, ok := m.resting()
+		return since + int64(c.srv.idleTimeout()), ok
+	}
+	mark := c.x.mark.Load()
+	until = mark &^ phaseBits
+	switch phase(mark & phaseBits) {
+	case phaseIdle:
+		return until, true
+	case phaseHandshake:
+		// As if it had the time of a wait for a request.
+		return until + int64(c.srv.idleTimeout()-c.srv.handshakeTimeout), true
+	}
+	return 0, false
 }
 
 // serveBuffered serves the requests whose bytes are here. It returns nextRead
@@ -124,6 +189,9 @@ func (c *conn) serve() {
 func (c *conn) serveBuffered() next {
 	for c.bufs != nil {
 		ok, err := c.parse()
+		if err == errHTTP2 {
+			return nextHTTP2
+		}
 		if err != nil {
 			c.refuseHead(refuseHead(err))
 			return nextClose
@@ -150,6 +218,8 @@ func (c *conn) turn() bool {
 		// A client that did not ask for the end may have sent more, and a close
 		// in the face of it would be a reset.
 		more := !c.x.req.Close || c.x.body.unread() || c.r < c.w
+		// Over TLS a client's goodbye is bytes, too.
+		more = more || c.sec != nil && c.raw != nil && netx.Dead(c.raw)
 		c.lingering = !c.aborted && (c.lingering || more && c.x.result < resultLeft)
 		return false
 	}
@@ -161,20 +231,21 @@ func (c *conn) turn() bool {
 
 // rest gives the buffers back and begins the wait for a request.
 func (c *conn) rest() {
+	c.dropBuffers()
+	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.idleTimeout())))
+	// After the mark: a drain either finds the connection idle or is seen here.
+	if c.srv.draining.Load() {
+		c.last = true
+	}
+}
+
+// dropBuffers gives the buffers back, in which nothing is unread.
+func (c *conn) dropBuffers() {
 	if c.bufs != nil {
 		c.x.giveBuffers()
 		c.bufs = nil
 	}
 	c.r, c.w = 0, 0
-	idle := c.srv.cfg.IdleTimeout
-	if idle <= 0 {
-		idle = forever // and not noLimit, so that evict still sees who came first
-	}
-	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), idle)))
-	// After the mark: a drain either finds the connection idle or is seen here.
-	if c.srv.draining.Load() {
-		c.last = true
-	}
 }
 
 // parse looks for a request in what is buffered. ok is false when its head is
@@ -203,17 +274,25 @@ func (c *conn) parse() (ok bool, err error) {
 			return false, http1.TooLarge(in[:min(len(in), c.srv.maxHead)])
 		}
 		c.scanned = len(in)
-		if c.headBy == 0 {
-			c.headBy = after(c.srv.clock.now(), c.srv.cfg.RequestHeaderTimeout)
-			c.x.mark.Store(at(phaseHead, c.headBy))
-		}
+		c.awaitHead()
 		return false, nil
+	}
+	if c.srv.cfg.H2C && c.sec == nil && c.x.start == 0 && string(in[:end]) == h2cHead {
+		return false, errHTTP2
 	}
 	if err := c.x.req.Parse(in[:end]); err != nil {
 		return false, err
 	}
 	c.r += end
 	return true, c.setBody()
+}
+
+// awaitHead begins the time in which a head that has begun must be there.
+func (c *conn) awaitHead() {
+	if c.headBy == 0 {
+		c.headBy = after(c.srv.clock.now(), c.srv.cfg.RequestHeaderTimeout)
+		c.x.mark.Store(at(phaseHead, c.headBy))
+	}
 }
 
 // setBody tells the exchange what body the request has, and how much of it is
@@ -273,10 +352,9 @@ func (c *conn) close() {
 	}
 	if c.lingering {
 		c.drainClient()
+	} else if c.sec != nil && !c.aborted {
+		c.farewell()
 	}
-	if c.bufs != nil {
-		c.x.giveBuffers()
-		c.bufs = nil
-	}
+	c.dropBuffers()
 	_ = c.nc.Close()
 }

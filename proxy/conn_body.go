@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
-	"os"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/upstream"
@@ -21,14 +19,14 @@ func (c *conn) readBody(p []byte) (from, to int, done bool, err error) {
 	b := &c.clientBody
 	if b.kind == http1.BodyLength {
 		p = p[:min(int64(len(p)), b.remain)]
-		n, err := c.nc.Read(p)
+		n, err := c.stream.Read(p)
 		b.remain -= int64(n)
 		if err != nil && b.remain > 0 {
 			return 0, n, false, errClientGone
 		}
 		return 0, n, b.remain == 0, nil
 	}
-	n, err := c.nc.Read(p)
+	n, err := c.stream.Read(p)
 	if n == 0 && err != nil {
 		return 0, 0, false, errClientGone
 	}
@@ -64,7 +62,7 @@ func (c *conn) trailers() []http1.Field {
 // spliceBody implements bodySource.
 func (c *conn) spliceBody(dst *upstream.Conn, n int64) (moved int64, can bool, err error) {
 	to := dst.TCP()
-	if to == nil || c.tcp == nil {
+	if to == nil || c.tcp == nil || c.sec != nil {
 		return 0, false, nil
 	}
 	moved, err = c.up.move(to, c.tcp, n)
@@ -80,12 +78,12 @@ func (c *conn) stopBody() { _ = c.nc.SetReadDeadline(longAgo) }
 
 // tunnel implements client: bytes both ways until both sides have ended.
 func (c *conn) tunnel(x *exchange) error {
-	if _, err := c.nc.Write(c.pending); err != nil {
+	if _, err := c.stream.Write(c.pending); err != nil {
 		return err
 	}
 	c.pending = nil
 	if early := x.buf.resp[x.bodyAt:x.filled]; len(early) > 0 {
-		if _, err := c.nc.Write(early); err != nil {
+		if _, err := c.stream.Write(early); err != nil {
 			return err
 		}
 		x.sent += int64(len(early))
@@ -97,58 +95,9 @@ func (c *conn) tunnel(x *exchange) error {
 		}
 		c.r = c.w
 	}
-	client, ok := c.nc.(duplex)
+	client, ok := c.stream.(duplex)
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	up := make(chan error, 1)
-	go func() {
-		defer close(up)
-		defer x.contain()
-		up <- c.pipe(x, x.oc, client, nil)
-	}()
-	down := c.pipe(x, client, x.oc, &x.sent)
-	if down != nil {
-		x.oc.Interrupt()
-		c.wake()
-	}
-	return errors.Join(down, <-up)
-}
-
-// tunnelBuffer is for one direction of a tunnel. Tunnels live long and carry
-// little.
-const tunnelBuffer = 8 << 10
-
-// duplex is a stream whose sending side can be ended alone.
-type duplex interface {
-	io.ReadWriter
-	CloseWrite() error
-}
-
-// pipe is one direction of a tunnel. On an error it ends both.
-func (c *conn) pipe(x *exchange, dst, src duplex, count *int64) error {
-	buf := make([]byte, tunnelBuffer)
-	for {
-		n, err := src.Read(buf)
-		at := src
-		if n > 0 {
-			if _, werr := dst.Write(buf[:n]); werr != nil {
-				err, at = werr, dst
-			} else if count != nil {
-				*count += int64(n)
-			}
-			x.extend(x.idleDeadline())
-		}
-		if err == io.EOF {
-			return dst.CloseWrite()
-		}
-		if err != nil {
-			if any(at) == any(c.nc) && !errors.Is(err, os.ErrDeadlineExceeded) {
-				x.interrupt(causeLeft)
-			}
-			x.oc.Interrupt()
-			c.wake()
-			return err
-		}
-	}
+	return x.pipeBoth(client)
 }

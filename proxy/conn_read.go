@@ -67,6 +67,9 @@ func (c *conn) readAndServe() (next, error) {
 // locked. Nothing in here may read from the client or close the connection.
 func (c *conn) onReadable(fd uintptr) bool {
 	c.fd = fd
+	if c.sec != nil {
+		c.sec.sock.drained = false
+	}
 	defer c.leaveCallback()
 	for {
 		if c.bufs != nil && c.w > c.r && c.scanned < c.w-c.r {
@@ -75,11 +78,9 @@ func (c *conn) onReadable(fd uintptr) bool {
 			}
 		}
 		p := c.space()
-		n, again, err := netx.TryRead(fd, p)
+		n, again, more, err := c.tryRead(p)
 		if again {
-			if c.r == c.w {
-				c.rest()
-			}
+			c.pause()
 			c.next = nextClose
 			return c.last
 		}
@@ -92,9 +93,36 @@ func (c *conn) onReadable(fd uintptr) bool {
 		if c.next = c.serveBuffered(); c.next != nextRead {
 			return true
 		}
-		if n < len(p) && !c.last {
+		if !more && !c.last {
 			return false
 		}
+	}
+}
+
+// tryRead reads what is there, within onReadable. more is true if there may be more.
+func (c *conn) tryRead(p []byte) (n int, again, more bool, err error) {
+	if c.sec != nil {
+		if c.last {
+			c.sec.sock.drained = false // no event will tell of what has come since
+		}
+		return c.sec.tryRead(p)
+	}
+	n, again, err = netx.TryRead(c.fd, p)
+	return n, again, n == len(p), err
+}
+
+// pause prepares for the wait for what did not come yet. A part of a TLS record
+// is the beginning of a head: who sends one in drops is as late as who does so
+// in plain.
+func (c *conn) pause() {
+	switch {
+	case c.r < c.w:
+	case c.sec != nil && c.sec.sock.records.within():
+		c.dropBuffers()
+		c.awaitHead()
+	default:
+		c.headBy = 0
+		c.rest()
 	}
 }
 
@@ -114,7 +142,7 @@ func (c *conn) readPlain() (next, error) {
 		if c.last {
 			return nextClose, nil
 		}
-		n, err := c.nc.Read(c.space())
+		n, err := c.stream.Read(c.space())
 		if err != nil {
 			return nextClose, err
 		}

@@ -17,6 +17,7 @@ const (
 	lingerBytes = 256 << 10
 	// writePiece is the most that is written to a client whose socket is full
 	// before the time in which nothing moved begins anew.
+	// It is also the most that a TLS record holds.
 	writePiece = 16 << 10
 	// refuseWithin bounds the write of an error to a client that was
 	// interrupted.
@@ -46,7 +47,7 @@ func (c *conn) interim(resp *http1.Response) error {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
 		defer c.x.unlessInterrupted(func() { _ = c.nc.SetWriteDeadline(time.Time{}) })
 	}
-	_, err := c.nc.Write(head)
+	_, err := c.stream.Write(head)
 	return err
 }
 
@@ -77,12 +78,21 @@ func (c *conn) body(buf []byte, from, to int, last bool, trailers []http1.Field)
 		}
 		c.pending = nil
 	}
-	return c.write(buf[from:to])
+	err := c.write(buf[from:to])
+	if err == nil && last && c.untilClose && c.sec != nil {
+		// Over TLS the end of such a body is the close_notify, so it is awaited
+		// like any of its bytes.
+		err = c.sec.notify()
+	}
+	return err
 }
 
 // write sends all of p. Within onReadable it first writes what fits into the
 // socket without the detour through the poller.
 func (c *conn) write(p []byte) error {
+	if c.sec != nil {
+		return c.writePieces(p)
+	}
 	if c.fd != noFD {
 		n, _, err := netx.TryWrite(c.fd, p)
 		if err != nil {
@@ -90,9 +100,14 @@ func (c *conn) write(p []byte) error {
 		}
 		p = p[n:]
 	}
+	return c.writePieces(p)
+}
+
+// writePieces sends all of p in pieces, so that a slow client is seen to take
+// some. Over TLS a piece is a record.
+func (c *conn) writePieces(p []byte) error {
 	for len(p) > 0 {
-		// In pieces, so that a slow client is seen to take some.
-		n, err := c.nc.Write(p[:min(len(p), writePiece)])
+		n, err := c.stream.Write(p[:min(len(p), writePiece)])
 		if err != nil {
 			return err
 		}
@@ -117,7 +132,7 @@ func (l *limitedSource) move(dst, src *net.TCPConn, n int64) (int64, error) {
 // splice implements client.
 func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 	src := x.oc.TCP()
-	if src == nil || c.tcp == nil || c.chunked {
+	if src == nil || c.tcp == nil || c.sec != nil || c.chunked {
 		return 0, false, nil
 	}
 	moved, err = c.down.move(c.tcp, src, n)
@@ -132,7 +147,8 @@ func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 
 // abort implements client. A body whose length the client knows is ended by the
 // close that follows; one that ends with the connection needs a reset, or it
-// would look whole.
+// would look whole: even over TLS, where the close_notify is missing, since
+// many clients don't mind.
 func (c *conn) abort() {
 	c.pending, c.aborted = nil, true
 	if c.tcp != nil && c.untilClose {
@@ -193,6 +209,10 @@ func (c *conn) appendRefusal(dst []byte, r *refusal, end bool, id []byte) []byte
 		dst = append(dst, "\r\nRetry-After: "...)
 		dst = strconv.AppendInt(dst, int64(r.retryAfter), 10)
 	}
+	if r.toHTTPS {
+		dst = append(dst, "\r\nLocation: "...)
+		dst = c.x.appendHTTPS(dst)
+	}
 	if r.allow != "" {
 		dst = append(dst, "\r\nAllow: "...)
 		dst = append(dst, r.allow...)
@@ -218,12 +238,15 @@ func (c *conn) appendRefusal(dst []byte, r *refusal, end bool, id []byte) []byte
 // way, so that the response is not lost to a reset (RFC 9112, section 9.6). It
 // reads, so it must run outside a RawConn's callback.
 func (c *conn) drainClient() {
-	w, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || w.CloseWrite() != nil {
+	w, ok := c.stream.(interface{ CloseWrite() error })
+	if !ok {
 		return
 	}
 	c.x.mark.Store(at(phaseTunnel, noLimit))
 	_ = c.nc.SetDeadline(time.Now().Add(lingerFor))
+	if w.CloseWrite() != nil {
+		return
+	}
 	c.r, c.w = 0, 0 // nothing of what is here is served any more
 	buf := c.space()
 	for n := 0; n < lingerBytes; {

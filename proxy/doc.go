@@ -26,7 +26,7 @@
 // One goroutine serves one connection, and one more looks at all connections
 // twenty times a second to enforce every time-out. An exchange (exchange.go)
 // knows no wire; conn.go and its neighbours are the door by which HTTP/1.1
-// comes in.
+// comes in, and secure.go and handshake.go put TLS under it.
 //
 // What the package refuses to do: it probes no origin and moves no pointer, it
 // reads both from a [failover.Group] that its caller feeds; it sends nothing

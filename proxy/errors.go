@@ -20,6 +20,8 @@ type refusal struct {
 	retryAfter int
 	// allow is sent as Allow when it is not empty.
 	allow string
+	// toHTTPS sends Location with the request's own URL under https.
+	toHTTPS bool
 	// end closes the connection after the response.
 	end bool
 }
@@ -94,6 +96,8 @@ func statusText(status int) string {
 	switch status {
 	case 204:
 		return "No Content"
+	case 308:
+		return "Permanent Redirect"
 	case 400:
 		return "Bad Request"
 	case 404:

@@ -30,6 +30,7 @@ type exchange struct {
 	// The client, set once.
 	peer    []byte // its address; nil on a unix socket
 	proto   string // "http" or "https"
+	plain   bool   // it came to a listener without TLS
 	trusted bool   // it is a trusted proxy
 
 	// The request.
@@ -152,6 +153,9 @@ func (x *exchange) admit() *refusal {
 	}
 	if err := http1.CheckPath(x.req.Path, x.srv.cfg.KeepEncodedSlash); err != nil {
 		return refuseHead(err)
+	}
+	if r := x.redirect(); r != nil {
+		return r
 	}
 	if x.req.Looped(x.srv.instance) {
 		return refuseLoop

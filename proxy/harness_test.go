@@ -52,9 +52,11 @@ type rig struct {
 	eu, us  *chaos.Origin
 	pointer *failover.Group
 	cancel  context.CancelFunc
-	done    chan struct{} // closed when Run has returned
-	err     error         // of Run, once done is closed
-	forced  bool          // the test forces the drain
+	done    chan struct{}                                   // closed when Run has returned
+	err     error                                           // of Run, once done is closed
+	forced  bool                                            // the test forces the drain
+	bridged bool                                            // clients come by TLS
+	door    func(t testing.TB, target string) (addr string) // what they come by instead; nil: they don't
 }
 
 // setup is what a test wants otherwise than startRig would have it. It runs
@@ -64,7 +66,9 @@ type setup func(g *rig, cfg *Config)
 // startRig runs a proxy in front of eu and us, with one group and one route
 // that takes everything. When the test ends it is stopped and the invariants
 // of a proxy at rest are asserted. Connect clients after it, so that they are
-// gone by then.
+// gone by then. With FAIRLEAD_TEST_DOOR=tls in the environment all of them come
+// by TLS: a way to hold that door to the whole suite, but for tests of what a
+// bridge can't carry.
 func startRig(t testing.TB, setups ...setup) *rig {
 	t.Helper()
 	g := &rig{t: t, eu: chaos.NewOrigin(t, "eu"), us: chaos.NewOrigin(t, "us"), done: make(chan struct{})}
@@ -83,6 +87,9 @@ func startRig(t testing.TB, setups ...setup) *rig {
 		Groups: []Group{{Name: "shop", Primary: "eu", Secondary: "us", Pointer: g.pointer,
 			Policy: failover.PolicyConfig{Methods: []string{"GET", "HEAD", "OPTIONS"}, Statuses: []int{500, 502, 503, 504}}}},
 		Routes: []Route{{Name: "all", Match: "/", Group: "shop", Timeout: 30 * time.Second, Bulkhead: bulkhead.Config{MaxConcurrent: 64}}},
+	}
+	if os.Getenv("FAIRLEAD_TEST_DOOR") == "tls" {
+		setups = append([]setup{overTLS}, setups...)
 	}
 	for _, s := range setups {
 		s(g, &cfg)
@@ -104,6 +111,12 @@ func startRig(t testing.TB, setups ...setup) *rig {
 		g.err = srv.Run(ctx)
 	}()
 	t.Cleanup(g.stop)
+	switch {
+	case g.door != nil:
+		g.addr = g.door(t, g.tlsAddr())
+	case g.bridged:
+		g.addr = bridge(t, g.tlsAddr())
+	}
 	return g
 }
 

@@ -13,7 +13,13 @@ import (
 
 // Whatever the origins do, each client gets one origin's whole response, an
 // error or an abort, and nothing that may not be is sent twice.
-func TestRandomFaultsKeepTheInvariants(t *testing.T) {
+func TestRandomFaultsKeepTheInvariants(t *testing.T) { randomFaults(t) }
+
+func TestRandomFaultsKeepTheInvariantsOverTLS(t *testing.T) { randomFaults(t, overTLS) }
+
+func TestRandomFaultsKeepTheInvariantsOverHTTP2(t *testing.T) { randomFaults(t, overHTTP2) }
+
+func randomFaults(t *testing.T, more ...setup) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -32,7 +38,7 @@ func TestRandomFaultsKeepTheInvariants(t *testing.T) {
 		}
 		return chaos.InTurn(plan...)
 	}
-	g := startRig(t, breaks(1+r.IntN(8), 20*time.Millisecond), permits(bulkhead.Config{MaxConcurrent: 20, MaxQueue: r.IntN(8), QueueTimeout: 300 * time.Millisecond}),
+	g := startRig(t, append(more, breaks(1+r.IntN(8), 20*time.Millisecond), permits(bulkhead.Config{MaxConcurrent: 20, MaxQueue: r.IntN(8), QueueTimeout: 300 * time.Millisecond}),
 		points(failover.PointerConfig{BothDown: failover.BothDown(r.IntN(3))}),
 		policy(func(p *failover.PolicyConfig) {
 			p.Unsafe, p.ParkTimeout = failover.Unsafe(r.IntN(3)), 200*time.Millisecond
@@ -44,7 +50,7 @@ func TestRandomFaultsKeepTheInvariants(t *testing.T) {
 				cfg.Origins[i].MaxConnections = 18
 			}
 			cfg.Routes[0].Timeout = time.Second
-		})
+		})...)
 	g.eu.Set(turns())
 	g.us.Set(turns())
 	run := chaos.Load{Address: g.addr, Conns: 24, Rate: 800, Count: 1000, Mix: []chaos.Shot{

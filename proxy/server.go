@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/fairlead/fairlead/internal/http2"
 )
 
 const (
@@ -54,7 +57,19 @@ type Server struct {
 	forced   sync.Once
 
 	mu        sync.Mutex
-	listeners []net.Listener // guarded by mu
+	listeners []listener // guarded by mu
+
+	http2            *http2.Server
+	tls              *tls.Config // of every TLS listener; nil without
+	shakes           *handshakes
+	handshakeTimeout time.Duration
+	httpsPort        atomic.Int32 // of the first TLS listener; 0: none, or not bound yet
+}
+
+// listener is a bound address and what is spoken on it.
+type listener struct {
+	net.Listener
+	secure bool
 }
 
 // New builds a Server from cfg, or reports everything that is wrong with it.
@@ -76,21 +91,30 @@ func New(cfg Config) (*Server, error) {
 		limit = connectionLimit()
 	}
 	s.slots = make(chan struct{}, limit)
+	if len(cfg.TLSListen) > 0 && cfg.TLS == nil {
+		return nil, errors.New("TLSListen needs TLS")
+	}
+	s.tls, s.shakes = secureConfig(cfg.TLS), newHandshakes(cfg.MaxHandshakes)
+	if s.handshakeTimeout = cfg.HandshakeTimeout; s.handshakeTimeout <= 0 {
+		s.handshakeTimeout = defaultHandshakeTimeout
+	}
 	s.instance = fmt.Appendf(nil, "fairlead-%08x", rand.Uint32())
 	table, err := newTable(&s.cfg, s.moves)
 	if err != nil {
 		return nil, err
 	}
 	s.table, s.clock = table, newClock()
+	s.http2 = newHTTP2Server(s)
 	return s, nil
 }
 
-// Listen binds every configured address and returns them as bound, in the
-// order of the configuration. If one can't be bound, none stays bound.
+// Listen binds every configured address and returns them as bound: those of
+// Listen and then those of TLSListen, in the order of the configuration. If one
+// can't be bound, none stays bound.
 func (s *Server) Listen() ([]net.Addr, error) {
-	var bound []net.Listener
+	var bound []listener
 	var addrs []net.Addr
-	for _, a := range s.cfg.Listen {
+	for i, a := range slices.Concat(s.cfg.Listen, s.cfg.TLSListen) {
 		l, err := listen(a)
 		if err != nil {
 			for _, l := range bound {
@@ -98,7 +122,11 @@ func (s *Server) Listen() ([]net.Addr, error) {
 			}
 			return nil, fmt.Errorf("listen on %s: %w", a, err)
 		}
-		bound, addrs = append(bound, l), append(addrs, l.Addr())
+		bound = append(bound, listener{l, i >= len(s.cfg.Listen)})
+		addrs = append(addrs, l.Addr())
+	}
+	if n := len(s.cfg.Listen); n < len(addrs) {
+		s.httpsPort.Store(portOf(addrs[n]))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +192,7 @@ func (s *Server) Close() { s.forced.Do(func() { close(s.force) }) }
 func (s *Server) drain() error {
 	s.log.Info("draining", zap.Int("connections", s.conns.size()), zap.Duration("limit", s.cfg.DrainTimeout))
 	for _, c := range s.conns.all() {
-		c.x.interruptIdle()
+		c.retire()
 	}
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()
@@ -192,7 +220,7 @@ func (s *Server) interruptAll(done <-chan struct{}) {
 	defer again.Stop()
 	for {
 		for _, c := range s.conns.all() {
-			c.x.interrupt(causeForced)
+			c.interrupt(causeForced)
 		}
 		select {
 		case <-done:
@@ -204,7 +232,7 @@ func (s *Server) interruptAll(done <-chan struct{}) {
 
 // accept takes connections from one listener until ctx ends. At the limit it
 // holds one more, unserved: room is made only for a client that is there.
-func (s *Server) accept(ctx context.Context, l net.Listener) {
+func (s *Server) accept(ctx context.Context, l listener) {
 	var pause time.Duration
 	for {
 		nc, err := l.Accept()
@@ -214,7 +242,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener) {
 				return
 			}
 			pause = 0
-			s.work.Go(func() { s.serveConn(nc) })
+			if l.secure {
+				s.work.Go(func() { s.serveTLS(nc) })
+			} else {
+				s.work.Go(func() { s.serveConn(nc) })
+			}
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
@@ -254,9 +286,22 @@ func (s *Server) takeSlot(ctx context.Context) bool {
 	}
 }
 
+// idleTimeout is how long a connection may wait for a request. It is never
+// without a limit, so that evict sees who came first.
+func (s *Server) idleTimeout() time.Duration {
+	if s.cfg.IdleTimeout <= 0 {
+		return forever
+	}
+	return s.cfg.IdleTimeout
+}
+
 // serveConn is the goroutine of one client connection.
-func (s *Server) serveConn(nc net.Conn) {
-	c := newConn(s, nc)
+func (s *Server) serveConn(nc net.Conn) { s.serve(newConn(s, nc)) }
+
+// serveTLS is the goroutine of one client connection of a TLS listener.
+func (s *Server) serveTLS(nc net.Conn) { s.serve(newTLSConn(s, nc)) }
+
+func (s *Server) serve(c *conn) {
 	s.conns.add(c)
 	c.serve()
 	s.conns.remove(c)

@@ -86,18 +86,18 @@ func (r *roster) all() []*conn {
 	return slices.Clone(r.conns)
 }
 
-// evict closes the connection that has waited the longest for a request, if
-// there is one.
+// evict closes the connection that has waited the longest for a request, or for
+// its handshake, if there is one.
 func (r *roster) evict() {
 	var oldest *conn
 	first := int64(noLimit)
 	for _, c := range r.all() {
-		if mark := c.x.mark.Load(); phase(mark&phaseBits) == phaseIdle && mark <= first {
-			oldest, first = c, mark
+		if until, ok := c.waits(); ok && until <= first {
+			oldest, first = c, until
 		}
 	}
 	if oldest != nil {
-		oldest.x.interruptIdle()
+		oldest.retire()
 	}
 }
 
@@ -129,6 +129,10 @@ func (s *Server) sweep(stop <-chan struct{}) {
 // sweep looks at one connection. A mark that is the same as at the last visit
 // belongs to a wait that has lasted a whole period.
 func (c *conn) sweep(now int64) {
+	if m := c.many.Load(); m != nil {
+		m.sweep(now)
+		return
+	}
 	mark := c.x.mark.Load()
 	if mark&^phaseBits <= now {
 		c.x.expire(mark, now, phase(mark&phaseBits) == phaseUpload && c.stuck())
@@ -145,6 +149,10 @@ func (c *conn) sweep(now int64) {
 		} else if !c.looked {
 			c.looked = true
 			c.x.nudge()
+		}
+	case phaseHandshake:
+		if c.gone() {
+			c.x.interrupt(causeLeft)
 		}
 	case phaseHead:
 		// As below, but in one wait for a head there are many for its bytes.

@@ -15,13 +15,14 @@ import (
 type phase int64
 
 const (
-	phaseIdle   phase = iota // waits for a request; limit: idle_timeout
-	phaseHead                // has part of a head; limit: request_header_timeout
-	phaseWait                // queued, parked, connecting or waiting for a head; limits: the attempt's and the route's
-	phaseUpload              // as phaseWait, while the request's body is on its way; limits: body_idle_timeout and the route's
-	phaseBody                // the response's body is on its way; limit: body_idle_timeout
-	phaseTunnel              // a tunnel, or what a client may still send after the last response: it may end its side alone
-	phaseBits   = 7
+	phaseIdle      phase = iota // waits for a request; limit: idle_timeout
+	phaseHead                   // has part of a head; limit: request_header_timeout
+	phaseWait                   // queued, parked, connecting or waiting for a head; limits: the attempt's and the route's
+	phaseUpload                 // as phaseWait, while the request's body is on its way; limits: body_idle_timeout and the route's
+	phaseBody                   // the response's body is on its way; limit: body_idle_timeout
+	phaseTunnel                 // a tunnel, or what a client may still send after the last response: it may end its side alone
+	phaseHandshake              // TLS is being agreed on; limit: the handshake's
+	phaseBits      = 7
 )
 
 // cause says why an exchange was interrupted.
@@ -30,7 +31,7 @@ type cause uint8
 const (
 	causeNone          cause = iota
 	causeLeft                // the client went away
-	causeIdle                // no request came
+	causeIdle                // no request came, or no handshake
 	causeHeadTimeout         // the request's head took too long
 	causeHeaderTimeout       // the attempt's response head took too long
 	causeTimeout             // the route's timeout ran out
@@ -264,11 +265,12 @@ func (w *watch) interruptLocked(c cause) {
 	}
 }
 
-// interruptIdle ends the wait for a request, if there is one.
+// interruptIdle ends the wait for a request, or the handshake before it, if
+// there is one.
 func (w *watch) interruptIdle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if phase(w.mark.Load()&phaseBits) == phaseIdle {
+	if p := phase(w.mark.Load() & phaseBits); p == phaseIdle || p == phaseHandshake {
 		w.interruptLocked(causeIdle)
 	}
 }
@@ -282,7 +284,7 @@ func (w *watch) expire(mark, now int64, stuck bool) {
 		return
 	}
 	switch phase(mark & phaseBits) {
-	case phaseIdle:
+	case phaseIdle, phaseHandshake:
 		w.interruptLocked(causeIdle)
 	case phaseHead:
 		w.interruptLocked(causeHeadTimeout)

@@ -69,8 +69,8 @@ func dnsDangers(cfg *config.Config) []string {
 	for i := range cfg.Groups {
 		g := &cfg.Groups[i]
 		answered = answered || g.DNSName != ""
-		if g.DNSAnswer == config.DNSAnswerCNAME && dnsHost(cfg.Origin(g.Primary)) == "" {
-			warn(`group %s: dns_answer = "cname", but %s has no name: it is answered with its address`, g.Name, g.Primary)
+		if g.DNSAnswer == config.DNSAnswerCNAME {
+			found = append(found, aliasDangers(cfg, g)...)
 		}
 	}
 	if !answered {
@@ -87,6 +87,22 @@ func dnsDangers(cfg *config.Config) []string {
 	}
 	if n.RateLimit == 0 && !ip.IsLoopback() {
 		warn("nameserver: rate_limit = 0: whoever forges an address can have responses sent to it without end")
+	}
+	return found
+}
+
+// aliasDangers is dangers for a group that is answered with its origins' names.
+func aliasDangers(cfg *config.Config, g *config.Group) (found []string) {
+	for _, name := range []string{g.Primary, g.Secondary} {
+		if name == "" {
+			continue
+		}
+		switch host := strings.TrimSuffix(dnsHost(cfg.Origin(name)), "."); {
+		case host == "":
+			found = append(found, fmt.Sprintf(`group %s: dns_answer = "cname", but %s has no name: it is answered with its address`, g.Name, name))
+		case !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost"):
+			found = append(found, fmt.Sprintf(`group %s: dns_answer = "cname", but the name of %s, %s, means something on this machine only`, g.Name, name, host))
+		}
 	}
 	return found
 }

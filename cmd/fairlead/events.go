@@ -2,6 +2,9 @@ package main
 
 import (
 	"net"
+	"slices"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -9,6 +12,7 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/proxy"
@@ -21,8 +25,39 @@ const syncEvery = 1000
 // journal writes the events of a run. The proxy writes its own: breaker moves,
 // the drain, connections that it couldn't accept.
 type journal struct {
-	log *zap.Logger
-	cfg *config.Config
+	log   *zap.Logger
+	cfg   *config.Config
+	moves *moves
+}
+
+// moves bounds what is written of addresses that change with every answer: one
+// line a minute for each host, with how many changes it stands for.
+type moves struct {
+	mu    sync.Mutex
+	hosts map[string]*move
+}
+
+type move struct {
+	next   time.Time // the next line is not written before it
+	unsaid int
+}
+
+// say reports whether a change is to be written now, and how many were not
+// since the last one that was.
+func (m *moves) say(host string, now time.Time) (unsaid int, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.hosts[host]
+	if h == nil {
+		h = &move{}
+		m.hosts[host] = h
+	}
+	if now.Before(h.next) {
+		h.unsaid++
+		return 0, false
+	}
+	unsaid, h.unsaid, h.next = h.unsaid, 0, now.Add(time.Minute)
+	return unsaid, true
 }
 
 // started tells what runs, and what is dangerous about it. The nameserver's
@@ -63,11 +98,34 @@ func (j journal) started(file string, addresses []net.Addr, dns net.Addr) {
 	for _, d := range dangers(j.cfg) {
 		j.log.Warn("configuration", zap.String("warning", d))
 	}
-	for i, a := range addresses {
-		j.log.Info("listening", zap.String("listen", j.cfg.Server.Listen[i]), zap.Stringer("address", a))
+	plain := len(j.cfg.Server.Listen)
+	for i, a := range slices.Concat(j.cfg.Server.Listen, j.cfg.Server.TLSListen) {
+		if i < len(addresses) {
+			j.log.Info("listening", zap.String("listen", a), zap.Stringer("address", addresses[i]), zap.Bool("tls", i >= plain))
+		}
 	}
 	if dns != nil {
 		j.log.Info("answering", zap.String("zone", j.cfg.Nameserver.Zone), zap.String("listen", j.cfg.Nameserver.Listen), zap.Stringer("address", dns))
+	}
+}
+
+// newJournal makes the journal of a run.
+func newJournal(log *zap.Logger, cfg *config.Config) journal {
+	return journal{log: log, cfg: cfg, moves: &moves{hosts: make(map[string]*move)}}
+}
+
+// dnsTotals tells what both ends of DNS did in the run.
+func (j journal) dnsTotals(n *names) {
+	if n.resolver != nil {
+		for _, s := range n.resolver.Stats() {
+			j.log.Info("lookup totals", zap.String("host", s.Host), zap.Uint64("lookups", s.Lookups), zap.Uint64("failures", s.Failures),
+				zap.Uint64("stale_used", s.StaleUsed))
+		}
+	}
+	if n.nameserver != nil {
+		s := n.nameserver.Stats()
+		j.log.Info("nameserver totals", zap.Uint64("udp", s.UDP.Queries), zap.Uint64("tcp", s.TCP.Queries), zap.Uint64("dropped", s.Dropped),
+			zap.Uint64("slipped", s.Slipped), zap.Uint64("truncated", s.Truncated), zap.Uint64("ignored", s.Ignored))
 	}
 }
 
@@ -133,10 +191,17 @@ func (j journal) dns(e resolver.Event) {
 	switch e.Kind {
 	case resolver.Changed:
 		level := zapcore.InfoLevel
-		if len(e.New) == 0 {
+		unsaid, ok := 0, true
+		switch {
+		case len(e.New) == 0:
 			level = zapcore.WarnLevel
+		case len(e.Old) > 0:
+			unsaid, ok = j.moves.say(e.Host, e.At)
 		}
-		j.log.Log(level, "addresses changed", host, zap.Stringers("from", e.Old), zap.Stringers("to", e.New), zap.Error(e.Err))
+		if ok {
+			j.log.Log(level, "addresses changed", host, zap.Stringers("from", e.Old), zap.Stringers("to", e.New),
+				zap.Int("changes_not_logged", unsaid), zap.Error(e.Err))
+		}
 	case resolver.Failing:
 		j.log.Warn("lookups fail", host, zap.Bool("stale_answer", e.Stale), zap.Error(e.Err))
 	case resolver.Recovered:
@@ -157,3 +222,26 @@ func (j journal) follow(group string, e follower.Event) {
 
 // nameserver tells of errors on the nameserver's sockets.
 func (j journal) nameserver(err error) { j.log.Warn("nameserver", zap.Error(err)) }
+
+// certificate tells what became of the files of certificates.
+func (j journal) certificate(e certs.Event) {
+	fields := []zap.Field{zap.String("file", e.File)}
+	if len(e.Names) > 0 {
+		fields = append(fields, zap.Strings("names", e.Names))
+	}
+	if !e.NotAfter.IsZero() {
+		fields = append(fields, zap.Time("not_after", e.NotAfter))
+	}
+	switch e.Kind {
+	case certs.Failed:
+		j.log.Error("certificate can't be used", append(fields, zap.Error(e.Err))...)
+	case certs.Expiring:
+		j.log.Warn("certificate expires", fields...)
+	case certs.Exposed:
+		j.log.Warn("everybody on this machine may read a private key", fields...)
+	case certs.Recovered:
+		j.log.Info("certificate can be used again", fields...)
+	default:
+		j.log.Info("certificate loaded", fields...)
+	}
+}

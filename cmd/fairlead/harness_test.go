@@ -78,7 +78,13 @@ type running struct {
 // waits until it listens. What is still running when the test ends is forced.
 func start(t *testing.T, toml string) *running {
 	t.Helper()
-	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n[log]\noutput = \"stdout\"\nlevel = \"debug\"\n"+toml)
+	return startServer(t, "", toml)
+}
+
+// startServer is start with more keys for the table [server].
+func startServer(t *testing.T, server, toml string) *running {
+	t.Helper()
+	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n"+server+"[log]\noutput = \"stdout\"\nlevel = \"debug\"\n"+toml)
 	ctx, drain := context.WithCancel(context.Background())
 	reader, stdout := io.Pipe()
 	force := make(chan struct{})

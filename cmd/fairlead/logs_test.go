@@ -215,7 +215,7 @@ func TestTheJournalHasALineForWhateverHappens(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			out := logged(t, config.Log{Level: "debug", Format: "json"}, func(l *logs) { tt.give(journal{l.events, cfg}) })
+			out := logged(t, config.Log{Level: "debug", Format: "json"}, func(l *logs) { tt.give(newJournal(l.events, cfg)) })
 			var got line
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("not one line of JSON: %v: %q", err, out)
@@ -234,7 +234,7 @@ func TestTenThousandRoutesOverflowNoLog(t *testing.T) {
 			Name: strings.Repeat("n", 100), Match: strings.Repeat("m", 400), Group: "shop", Breaker: config.Breaker{ConsecutiveFailures: 1},
 		})
 	}
-	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { journal{l.events, cfg}.started("fairlead.toml", nil, nil) })
+	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { newJournal(l.events, cfg).started("fairlead.toml", nil, nil) })
 	if n := strings.Count(out, `"msg":"route"`); n != len(cfg.Routes) {
 		t.Errorf("%d routes in the log, want %d", n, len(cfg.Routes))
 	}

@@ -125,8 +125,8 @@ func (p *program) serve(ctx context.Context, file string) error {
 		return err
 	}
 	defer l.close()
-	j := journal{log: l.events, cfg: cfg}
-	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver})
+	j := newJournal(l.events, cfg)
+	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver, certs: j.certificate})
 	if err != nil {
 		return err
 	}
@@ -142,6 +142,7 @@ func (p *program) serve(ctx context.Context, file string) error {
 		}
 	}
 	err = s.run(ctx, p.force)
+	j.dnsTotals(s.names)
 	j.stopped(s.proxy.Stats(), err)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/internal/route"
@@ -23,6 +24,7 @@ import (
 type service struct {
 	proxy    *proxy.Server
 	names    *names
+	certs    *certs.Store // nil without TLS listeners
 	groups   []*failover.Group
 	checkers []*health.Checker
 }
@@ -35,6 +37,7 @@ type watcher struct {
 	dns        func(resolver.Event)
 	follow     func(group string, e follower.Event)
 	nameserver func(error)
+	certs      func(certs.Event)
 }
 
 // seat is an origin's place in one group.
@@ -80,6 +83,13 @@ func newService(cfg *config.Config, l *logs, w watcher) (*service, error) {
 	}
 	if s.names.resolver != nil {
 		pc.Resolve = s.names.resolver.Lookup
+	}
+	if s.certs, err = newCertificates(&cfg.Server, w.certs); err != nil {
+		s.close()
+		return nil, err
+	}
+	if s.certs != nil {
+		pc.TLS = s.certs.TLSConfig()
 	}
 	// The map is complete before the first request, so that requests may read
 	// it without a lock.
@@ -142,6 +152,9 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 		helpers.Go(func() { _ = c.Run(work) })
 	}
 	helpers.Go(func() { s.names.run(work, s.proxy.AddressesChanged) })
+	if s.certs != nil {
+		helpers.Go(func() { s.certs.Watch(work, 0) })
+	}
 	helpers.Go(func() {
 		select {
 		case <-force:
@@ -228,6 +241,9 @@ func newChecker(o *config.Origin, dial func(context.Context, string, string) (ne
 func proxyConfig(cfg *config.Config) proxy.Config {
 	pc := proxy.Config{
 		Listen:               cfg.Server.Listen,
+		TLSListen:            cfg.Server.TLSListen,
+		HTTPSRedirect:        cfg.Server.HTTPSRedirect,
+		H2C:                  cfg.Server.H2C,
 		RequestHeaderTimeout: cfg.Server.RequestHeaderTimeout,
 		IdleTimeout:          cfg.Server.IdleTimeout,
 		BodyIdleTimeout:      cfg.Server.BodyIdleTimeout,

@@ -29,6 +29,12 @@ trusted_proxies = ["10.0.0.0/8"]
 drain_timeout = "6s"
 proxy_status = false
 encoded_slash = "keep"
+tls_listen = ["127.0.0.1:2"]
+https_redirect = true
+h2c = true
+[[server.certificates]]
+cert = "site.pem"
+key = "site.key"
 [origins.eu]
 url = "https://eu.example:443"
 host = "www.example"
@@ -63,7 +69,9 @@ half_open_trials = 18
 `
 
 func TestEveryValueReachesTheProxy(t *testing.T) {
-	cfg, err := config.Parse("test.toml", []byte(unusual), config.Options{Patterns: checkPatterns})
+	dir := t.TempDir()
+	writeCertificate(t, dir)
+	cfg, err := config.Parse(filepath.Join(dir, "test.toml"), []byte(unusual), config.Options{Patterns: checkPatterns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +82,9 @@ func TestEveryValueReachesTheProxy(t *testing.T) {
 	got.Origins[0].TLS = nil
 	want := proxy.Config{
 		Listen:               []string{"127.0.0.1:1", "unix:/run/fairlead.sock"},
+		TLSListen:            []string{"127.0.0.1:2"},
+		HTTPSRedirect:        true,
+		H2C:                  true,
 		RequestHeaderTimeout: time.Second,
 		IdleTimeout:          2 * time.Second,
 		BodyIdleTimeout:      3 * time.Second,

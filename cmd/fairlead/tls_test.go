@@ -4,10 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,4 +50,44 @@ func writeCertificate(t *testing.T, dir string) *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(certPEM)
 	return roots
+}
+
+// A client that knows only the address speaks HTTP/2 over TLS, one on the plain
+// listener is sent there.
+func TestTLSAndHTTP2AreServed(t *testing.T) {
+	dir := t.TempDir()
+	roots := writeCertificate(t, dir)
+	app := origin(t, "app")
+	server := fmt.Sprintf(`tls_listen = ["127.0.0.1:0"]
+https_redirect = true
+[[server.certificates]]
+cert = %q
+key = %q
+`, filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key"))
+	r := startServer(t, server, oneOrigin(app.URL))
+	secure := r.await("listening", line{"tls": true})["address"].(string)
+
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, Protocols: protocols}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr}).Get("https://" + secure + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.ProtoMajor != 2 || resp.StatusCode != 200 || string(body) != "app" {
+		t.Errorf("over TLS: %s %d %q", resp.Proto, resp.StatusCode, body)
+	}
+	req, _ := http.NewRequest("GET", "http://"+r.address+"/x?y=z", nil)
+	resp, err = tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if want := "https://" + secure + "/x?y=z"; resp.StatusCode != 308 || resp.Header.Get("Location") != want {
+		t.Errorf("in plain: %d to %q, want 308 to %q", resp.StatusCode, resp.Header.Get("Location"), want)
+	}
 }

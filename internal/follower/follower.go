@@ -76,6 +76,8 @@ type Event struct {
 var (
 	// ErrLoop: the answer came by way of this follower itself.
 	ErrLoop = errors.New("followers follow each other in a ring")
+	// ErrTooLong: the answer came by way of too many followers.
+	ErrTooLong = errors.New("too many followers in a row")
 	// ErrStale: no answer came for three TTLs.
 	ErrStale = errors.New("no answer for three TTLs")
 	// ErrNoTarget: the answer's pointer is at no origin that is known here.
@@ -185,7 +187,7 @@ func (f *Follower) judge(a answer, now time.Time) error {
 		return ErrLoop
 	}
 	if len(a.via) >= maxChain {
-		return fmt.Errorf("%w: the answer came through %d followers", ErrLoop, len(a.via))
+		return fmt.Errorf("%w: it came through %d", ErrTooLong, len(a.via))
 	}
 	if !slices.Contains(f.cfg.Origins, a.target) {
 		return fmt.Errorf("%w: it is at %q", ErrNoTarget, a.target)
@@ -224,7 +226,7 @@ func (f *Follower) tell(e Event) {
 
 // kind is what an error has in common with those that need no second report.
 func kind(err error) string {
-	for _, k := range []error{ErrLoop, ErrStale, ErrNoTarget, ErrMalformed} {
+	for _, k := range []error{ErrLoop, ErrTooLong, ErrStale, ErrNoTarget, ErrMalformed} {
 		if errors.Is(err, k) {
 			return k.Error()
 		}

@@ -196,7 +196,7 @@ func TestWhatCanNotBeFollowedIsNot(t *testing.T) {
 		{"generation=2", ErrMalformed},
 		{"target=eu generation=-2", ErrMalformed},
 		{"target=eu generation=2 via=b,me,c", ErrLoop},
-		{"target=eu generation=2 via=" + strings.Repeat("x,", 15) + "x", ErrLoop},
+		{"target=eu generation=2 via=" + strings.Repeat("x,", 15) + "x", ErrTooLong},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {

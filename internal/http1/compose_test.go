@@ -32,7 +32,8 @@ func compose(head string) (*Request, error) {
 		}
 		r.Fields = append(r.Fields, Field{Name: f.Name, Value: f.Value})
 	}
-	return r, r.Compose(hasBody, length)
+	err = r.Compose(hasBody, length)
+	return r, err
 }
 
 // What is composed is what is parsed: the same form, path, host and body, the

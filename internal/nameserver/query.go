@@ -64,6 +64,8 @@ func (q *query) read(msg []byte) reading {
 	switch {
 	case counts == [3]uint16{} && off == len(msg):
 		return isQuery
+	case counts == [3]uint16{}:
+		return isMalformed // something follows that is not counted
 	case counts == [3]uint16{0, 0, 1} && isOPT(msg[off:]):
 		return q.readOPT(msg[off:])
 	}

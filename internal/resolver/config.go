@@ -10,8 +10,8 @@ import (
 // A Config says whom to ask and how long to believe it.
 type Config struct {
 	// Servers are the nameservers, "ip:port" each, which do recursion. They
-	// are tried in this order, but that the one which answered last comes
-	// first. With them, the system's files don't matter and no search list
+	// are tried in this order, but that one which answered when those before it
+	// did not comes first for 30 s. With them, the system's files don't matter and no search list
 	// applies.
 	//
 	// Empty means what the system's files say: nameservers, search list,

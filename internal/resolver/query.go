@@ -14,26 +14,57 @@ import (
 type querier struct {
 	exchange exchanger
 
-	// lead is the server that answered last. It is asked first, so that only
-	// one lookup pays for a dead server at the head of the list.
-	lead atomic.Pointer[string]
+	// lead is the server that answered last, if it isn't the first. It is asked
+	// first for a while, so that a dead server at the head of the list costs
+	// one lookup in leadFor a time-out, and yet has its place when it is back.
+	lead atomic.Pointer[leader]
+}
+
+// A leader is a server that stands in for those before it.
+type leader struct {
+	server string
+	until  time.Time
+}
+
+// leadFor is how long a server leads.
+const leadFor = 30 * time.Second
+
+// order is servers in the order in which they are asked now.
+func (q *querier) order(servers []string) []string {
+	lead := q.lead.Load()
+	if lead == nil || time.Now().After(lead.until) {
+		return servers
+	}
+	if i := slices.Index(servers, lead.server); i > 0 {
+		return slices.Concat(servers[i:i+1], servers[:i], servers[i+1:])
+	}
+	return servers
+}
+
+// answered notes who answered. It doesn't prolong a lead, or the first server
+// would never be asked again.
+func (q *querier) answered(servers []string, server string) {
+	lead := q.lead.Load()
+	switch {
+	case server == servers[0]:
+		if lead != nil {
+			q.lead.Store(nil)
+		}
+	case lead == nil || lead.server != server || time.Now().After(lead.until):
+		q.lead.Store(&leader{server, time.Now().Add(leadFor)})
+	}
 }
 
 // query asks the servers in turn until one answers, be it that there is no such
 // name, attempts times round at most. Errors have no Host yet.
 func (q *querier) query(ctx context.Context, s *setup, question dnswire.Question) (*dnswire.Message, string, *Error) {
-	servers := s.servers
-	if lead := q.lead.Load(); lead != nil {
-		if i := slices.Index(servers, *lead); i > 0 {
-			servers = slices.Concat(servers[i:i+1], servers[:i], servers[i+1:])
-		}
-	}
+	servers := q.order(s.servers)
 	var last *Error
 	for range s.attempts {
 		for _, server := range servers {
 			m, err := q.ask(ctx, server, s.timeout, question)
 			if err == nil {
-				q.lead.Store(&server)
+				q.answered(s.servers, server)
 				return m, server, nil
 			}
 			if last == nil || ctx.Err() == nil {

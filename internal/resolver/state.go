@@ -140,7 +140,7 @@ func found(s state, r result, families [2]family, now time.Time, l limits, jitte
 		}
 	}
 	left := max(n.until.Sub(now), 0)
-	soonest := now.Add(l.minTTL)
+	soonest := now.Add(l.minTTL * 8 / 10)
 	n.due = latest(soonest, now.Add(left*8/10+time.Duration(float64(left)*jitter/10)))
 	n.late = latest(soonest, now.Add(left*9/10))
 	events := changed(recovered(nil, &s, now), &s, &n, now)

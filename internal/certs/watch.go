@@ -1,0 +1,69 @@
+package certs
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// defaultEvery is how often files are looked at. Looking costs a system call a file.
+const defaultEvery = 5 * time.Second
+
+// Watch looks at the files until ctx ends, and reloads them when they have
+// changed and two looks in a row found them the same: so a pair is not read
+// while one half of it is new. What can't be used is tried again at each
+// look. Zero means every 5 s. It blocks; call it once.
+//
+// Files are compared by size, time and identity, through symbolic links. There
+// is no watch of the kernel's: that breaks with each way of replacing a
+// file that its author did not think of.
+func (s *Store) Watch(ctx context.Context, every time.Duration) {
+	if every <= 0 {
+		every = defaultEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var last []stamp
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			last = s.look(last)
+		}
+	}
+}
+
+// look reloads if the files have settled on something new. last is what the look
+// before found.
+func (s *Store) look(last []stamp) []stamp {
+	var events []Event
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.stampAll()
+	settled := slices.EqualFunc(now, last, stamp.same)
+	if settled && (s.troubledLocked() || !slices.EqualFunc(now, s.stamps, stamp.same)) {
+		_ = s.loadLocked(&events) // it is told as events
+		s.stamps = now
+	}
+	s.remindLocked(&events, time.Now())
+	s.tell(events)
+	return now
+}
+
+// stampAll looks at all files.
+func (s *Store) stampAll() []stamp {
+	var all []stamp
+	for _, p := range s.cfg.Pairs {
+		all = append(all, stampOf(p.Cert), stampOf(p.Key))
+	}
+	if s.cfg.ClientCA != "" {
+		all = append(all, stampOf(s.cfg.ClientCA))
+	}
+	return all
+}
+
+// troubledLocked reports whether a file could not be used.
+func (s *Store) troubledLocked() bool {
+	return s.ca.problem != "" || slices.ContainsFunc(s.pairs, func(p pairState) bool { return p.problem != "" })
+}

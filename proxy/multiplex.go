@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/fairlead/fairlead/internal/http2"
+)
+
+// protoHTTP2 is what a client and Config.TLS agree on for HTTP/2 (RFC 9113,
+// section 3.2).
+const protoHTTP2 = "h2"
+
+// h2cHead is how a client begins that speaks HTTP/2 without TLS (RFC 9113,
+// section 3.4): the part of the preface that reads like a request's head.
+const h2cHead = "PRI * HTTP/2.0\r\n\r\n"
+
+// errHTTP2 says that a client on a plain listener has begun with that.
+var errHTTP2 = errors.New("HTTP/2")
+
+// multiplex is what a connection is as soon as HTTP/2 is spoken on it: a front
+// door to many exchanges at once. The connection stays on the roster, and hands
+// on what the sweeper, a drain and an eviction ask of it.
+type multiplex struct {
+	conn *conn
+	h2   *http2.Conn
+
+	mu      sync.Mutex
+	streams []*stream // those that are being served; each knows its slot. guarded by mu
+	rested  int64     // since when there has been none, in the server's time; guarded by mu
+	leaving bool      // it was asked to end; guarded by mu
+	seen    []*stream // the sweep's own copy
+}
+
+// newHTTP2Server makes what all HTTP/2 connections share.
+func newHTTP2Server(s *Server) *http2.Server {
+	return http2.NewServer(http2.Config{
+		Handler:         func(hs *http2.Stream) { streamOf(hs).serve() },
+		Left:            func(hs *http2.Stream) { streamOf(hs).x.interrupt(causeLeft) },
+		Panicked:        s.panicked,
+		MaxHeaderBytes:  s.maxHead,
+		HeaderTimeout:   s.cfg.RequestHeaderTimeout,
+		IdleTimeout:     s.cfg.IdleTimeout,
+		BodyIdleTimeout: s.cfg.BodyIdleTimeout,
+	})
+}
+
+// serveHTTP2 serves c to its end on nc, its socket or the TLS over that. early
+// is what was read from it already.
+func (s *Server) serveHTTP2(c *conn, nc net.Conn, early []byte) {
+	m := &multiplex{conn: c, rested: s.clock.coarse.Load()}
+	m.h2 = s.http2.NewConn(nc, early)
+	m.h2.Value = m
+	c.x.mark.Store(at(phaseTunnel, noLimit)) // the connection's own exchange does nothing more
+	c.many.Store(m)
+	c.aborted = true // all that is to be said at the end is said by HTTP/2
+	// After the store: a drain either finds the multiplex or is seen here.
+	if s.draining.Load() {
+		m.h2.Shutdown()
+	}
+	_ = m.h2.Serve()
+}
+
+// streamOf is the exchange's side of an HTTP/2 stream. It stays with it, from
+// request to request.
+func streamOf(hs *http2.Stream) *stream {
+	st, ok := hs.Value.(*stream)
+	if !ok {
+		st = newStream(hs.Conn().Value.(*multiplex), hs)
+		hs.Value = st
+	}
+	return st
+}
+
+func (m *multiplex) add(st *stream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st.slot = len(m.streams)
+	m.streams = append(m.streams, st)
+}
+
+func (m *multiplex) remove(st *stream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := len(m.streams) - 1
+	moved := m.streams[last]
+	m.streams[st.slot], moved.slot = moved, st.slot
+	m.streams[last] = nil
+	m.streams = m.streams[:last]
+	if last == 0 {
+		m.rested = m.conn.srv.clock.coarse.Load()
+	}
+}
+
+// resting is since when nothing has been served; not ok while something is.
+func (m *multiplex) resting() (since int64, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rested, len(m.streams) == 0
+}
+
+// sweep looks at every exchange. That its client has left is told by Left.
+func (m *multiplex) sweep(now int64) {
+	m.mu.Lock()
+	clear(m.seen)
+	m.seen = append(m.seen[:0], m.streams...)
+	m.mu.Unlock()
+	for _, st := range m.seen {
+		st.sweep(now)
+	}
+}
+
+// interrupt ends every exchange, and the connection if it was interrupted
+// before.
+func (m *multiplex) interrupt(c cause) {
+	m.mu.Lock()
+	streams, again := slices.Clone(m.streams), m.leaving
+	m.leaving = true
+	m.mu.Unlock()
+	for _, st := range streams {
+		st.x.interrupt(c)
+	}
+	if again && len(streams) == 0 {
+		m.h2.Close()
+	}
+}
+
+// retire asks the client to go elsewhere. What is under way is finished. A
+// second time it is not asked.
+func (m *multiplex) retire() {
+	m.mu.Lock()
+	again := m.leaving && len(m.streams) == 0
+	m.leaving = true
+	m.mu.Unlock()
+	if again {
+		m.h2.Close()
+		return
+	}
+	m.h2.Shutdown()
+}
