@@ -16,14 +16,13 @@ func (s *session) compare(ctx context.Context, found []contender, o options) (re
 		return report{}, err
 	}
 	results := make([]sizeResult, len(o.Sizes))
+	names := make([]string, len(o.Sizes))
 	for i, size := range o.Sizes {
-		results[i] = sizeResult{Size: size, Connections: connections(size)}
-		for _, p := range proxies {
-			results[i].Proxies = append(results[i].Proxies, proxyResult{Key: p.Key, Label: p.Label})
-		}
+		results[i] = sizeResult{Size: size, Connections: connections(size), Proxies: resultsOf(proxies)}
+		names[i] = sizeName(size)
 	}
-	err = s.eachCell(o.Rounds, "closed loop", results, func(size *sizeResult, n int) error {
-		return proxies[n].explain(closedCell(ctx, proxies[n], size, &size.Proxies[n], o))
+	err = s.takeTurns(o.Rounds, "closed loop", names, proxies, func(i, n int) error {
+		return closedCell(ctx, proxies[n], &results[i], &results[i].Proxies[n], o)
 	})
 	if err != nil {
 		return report{}, err
@@ -34,8 +33,8 @@ func (s *session) compare(ctx context.Context, found []contender, o options) (re
 			results[i].Rate = results[i].slowest() / 2
 		}
 	}
-	err = s.eachCell(o.Rounds, "open loop", results, func(size *sizeResult, n int) error {
-		return proxies[n].explain(openCell(ctx, proxies[n], size, &size.Proxies[n], o))
+	err = s.takeTurns(o.Rounds, "open loop", names, proxies, func(i, n int) error {
+		return openCell(ctx, proxies[n], &results[i], &results[i].Proxies[n], o)
 	})
 	if err != nil {
 		return report{}, err
@@ -43,14 +42,23 @@ func (s *session) compare(ctx context.Context, found []contender, o options) (re
 	return compareReport(results), nil
 }
 
-// eachCell lets the contenders take turns, size by size and round by round.
-func (s *session) eachCell(rounds int, pass string, results []sizeResult, do func(size *sizeResult, n int) error) error {
+// resultsOf is where the figures of the proxies will be.
+func resultsOf(proxies []*proxy) []proxyResult {
+	var results []proxyResult
+	for _, p := range proxies {
+		results = append(results, proxyResult{Key: p.Key, Label: p.Label})
+	}
+	return results
+}
+
+// takeTurns lets the proxies take turns, cell by cell and round by round: do measures the nth proxy in the ith cell.
+func (s *session) takeTurns(rounds int, pass string, cells []string, proxies []*proxy, do func(i, n int) error) error {
 	for round := range rounds {
 		fmt.Fprintf(s.progress, "%s, round %d of %d\n", pass, round+1, rounds)
-		for i := range results {
-			for n, p := range results[i].Proxies {
-				if err := do(&results[i], n); err != nil {
-					return fmt.Errorf("%s, %s, %s, round %d: %w", p.Key, sizeName(results[i].Size), pass, round+1, err)
+		for i, cell := range cells {
+			for n, p := range proxies {
+				if err := p.explain(do(i, n)); err != nil {
+					return fmt.Errorf("%s, %s, %s, round %d: %w", p.Key, cell, pass, round+1, err)
 				}
 			}
 		}
@@ -63,10 +71,15 @@ func closedCell(ctx context.Context, p *proxy, size *sizeResult, r *proxyResult,
 	if err != nil {
 		return err
 	}
-	r.CPU = append(r.CPU, inMicros(w.CPU)/float64(w.Requests))
-	r.Throughput = append(r.Throughput, float64(w.Requests)/w.Wall.Seconds())
-	r.Core = append(r.Core, w.CPU.Seconds()/w.Wall.Seconds())
+	r.add(w)
 	return nil
+}
+
+// add records one measurement in a closed loop.
+func (p *proxyResult) add(w *window) {
+	p.CPU = append(p.CPU, w.cpuEach())
+	p.Throughput = append(p.Throughput, w.rate())
+	p.Core = append(p.Core, w.CPU.Seconds()/w.Wall.Seconds())
 }
 
 // closedLoop measures the proxy once.

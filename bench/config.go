@@ -14,6 +14,7 @@ type setup struct {
 	MaxConnections int    // what the file-descriptor limit allows
 	Routes         int    // fairlead only; below 2 means one route for everything
 	AccessLog      string // fairlead only: the file to log to; empty means no access log
+	Certificate    string // PEM file with certificate and key; empty means no TLS
 }
 
 // Everybody keeps this many connections to the origin, and an idle client this long.
@@ -50,7 +51,7 @@ http {
         keepalive_timeout %[6]s;
     }
     server {
-        listen %[1]s backlog=4096;
+        %[7]s
         location / {
             proxy_pass http://origin;
             proxy_http_version 1.1;
@@ -64,11 +65,29 @@ http {
         }
     }
 }
-`, s.Listen, s.Origin, s.Folder, s.MaxConnections, upstreamIdle, clientIdle)
+`, s.Listen, s.Origin, s.Folder, s.MaxConnections, upstreamIdle, clientIdle, nginxListen(s))
+}
+
+// nginxListen is the listener. Over TLS it has what nginx's own examples for speed have; sessions are cached though every
+// handshake here is a full one.
+func nginxListen(s setup) string {
+	if s.Certificate == "" {
+		return fmt.Sprintf("listen %s backlog=4096;", s.Listen)
+	}
+	return fmt.Sprintf(`listen %[1]s ssl http2 backlog=4096;
+        ssl_certificate %[2]s;
+        ssl_certificate_key %[2]s;
+        ssl_protocols TLSv1.3;
+        ssl_session_cache shared:bench:10m;
+        ssl_session_timeout 1h;`, s.Listen, s.Certificate)
 }
 
 // haproxyConf is HAProxy with one thread that shares its connections to the origin freely.
 func haproxyConf(s setup) string {
+	secure := ""
+	if s.Certificate != "" {
+		secure = " ssl crt " + s.Certificate + " ssl-min-ver TLSv1.3 alpn h2,http/1.1"
+	}
 	return fmt.Sprintf(`global
     nbthread 1
     maxconn %[3]d
@@ -84,20 +103,25 @@ defaults
     http-reuse always
     retries 0
 frontend bench
-    bind %[1]s
+    bind %[1]s%[6]s
     default_backend origin
 backend origin
     server origin %[2]s pool-max-conn %[4]d pool-purge-delay %[5]s
-`, s.Listen, s.Origin, s.MaxConnections, upstreamIdle, clientIdle)
+`, s.Listen, s.Origin, s.MaxConnections, upstreamIdle, clientIdle, secure)
 }
 
 // caddyConf is Caddy's JSON: no administration, no automatic HTTPS, no log.
 func caddyConf(s setup) string {
+	policies, certificates := "", ""
+	if s.Certificate != "" {
+		policies = "\n    \"tls_connection_policies\": [{\"protocol_min\": \"tls1.3\", \"alpn\": [\"h2\", \"http/1.1\"]}],"
+		certificates = fmt.Sprintf("\"tls\": {\"certificates\": {\"load_files\": [{\"certificate\": %[1]q, \"key\": %[1]q}]}},\n    ", s.Certificate)
+	}
 	return fmt.Sprintf(`{
   "admin": {"disabled": true, "config": {"persist": false}},
   "logging": {"logs": {"default": {"level": "ERROR"}}},
-  "apps": {"http": {"servers": {"bench": {
-    "listen": [%[1]q],
+  "apps": {%[6]s"http": {"servers": {"bench": {
+    "listen": [%[1]q],%[5]s
     "idle_timeout": %[4]q,
     "automatic_https": {"disable": true},
     "routes": [{"handle": [{
@@ -108,13 +132,17 @@ func caddyConf(s setup) string {
     }]}]
   }}}}
 }
-`, s.Listen, s.Origin, upstreamIdle, clientIdle)
+`, s.Listen, s.Origin, upstreamIdle, clientIdle, policies, certificates)
 }
 
 // fairleadConf is fairlead with all that it is for: a secondary, health checks, a bulkhead and a breaker on each route.
 func fairleadConf(s setup) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[server]\nlisten = [%q]\nidle_timeout = %q\n\n[log]\naccess = %t\n", s.Listen, clientIdle, s.AccessLog != "")
+	fmt.Fprintf(&b, "[server]\n%s\nidle_timeout = %q\n", fairleadListen(s), clientIdle)
+	if s.Certificate != "" {
+		fmt.Fprintf(&b, "\n[[server.certificates]]\ncert = %[1]q\nkey = %[1]q\n", s.Certificate)
+	}
+	fmt.Fprintf(&b, "\n[log]\naccess = %t\n", s.AccessLog != "")
 	if s.AccessLog != "" {
 		fmt.Fprintf(&b, "output = %q\n", s.AccessLog)
 	}
@@ -131,6 +159,13 @@ func fairleadConf(s setup) string {
 		writeRoute(&b, name, "/"+name+"/{size}")
 	}
 	return b.String()
+}
+
+func fairleadListen(s setup) string {
+	if s.Certificate == "" {
+		return fmt.Sprintf("listen = [%q]", s.Listen)
+	}
+	return fmt.Sprintf("listen = []\ntls_listen = [%q]", s.Listen)
 }
 
 func writeRoute(b *strings.Builder, name, match string) {

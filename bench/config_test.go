@@ -55,6 +55,39 @@ func TestTheAccessLogGoesToTheFile(t *testing.T) {
 	}
 }
 
+func TestWithACertificateEverybodySpeaksTLSAndHTTP2(t *testing.T) {
+	s := testSetup
+	s.Certificate = "/scratch/site.pem"
+	for _, tt := range []struct {
+		name string
+		give func(setup) string
+		want []string
+	}{
+		{"fairlead", fairleadConf, []string{
+			"listen = []\ntls_listen = [\"127.0.0.1:1000\"]\n",
+			"\n[[server.certificates]]\ncert = \"/scratch/site.pem\"\nkey = \"/scratch/site.pem\"\n",
+		}},
+		{"nginx", nginxConf, []string{
+			"listen 127.0.0.1:1000 ssl http2 backlog=4096;", "ssl_certificate /scratch/site.pem;", "ssl_certificate_key /scratch/site.pem;",
+			"ssl_protocols TLSv1.3;", "ssl_session_cache shared:bench:10m;", "keepalive_requests 1000000000;", "keepalive 1024;",
+		}},
+		{"HAProxy", haproxyConf, []string{"bind 127.0.0.1:1000 ssl crt /scratch/site.pem ssl-min-ver TLSv1.3 alpn h2,http/1.1\n"}},
+		{"Caddy", caddyConf, []string{`"certificate": "/scratch/site.pem", "key": "/scratch/site.pem"`, `"tls_connection_policies": [{"protocol_min": "tls1.3", "alpn": ["h2", "http/1.1"]}]`}},
+	} {
+		secure, plain := tt.give(s), tt.give(testSetup)
+		for _, want := range tt.want {
+			if !strings.Contains(secure, want) {
+				t.Errorf("%s: %q is missing in\n%s", tt.name, want, secure)
+			}
+		}
+		for _, word := range []string{"ssl", "tls", "certificate"} {
+			if strings.Contains(plain, word) {
+				t.Errorf("%s without a certificate speaks of %s:\n%s", tt.name, word, plain)
+			}
+		}
+	}
+}
+
 func TestHotPathsAreRoutesOfTheTable(t *testing.T) {
 	for _, routes := range []int{1, 10, 10000} {
 		s := testSetup
@@ -101,8 +134,12 @@ func TestEverybodyHasOneWorkerAndKeepsConnections(t *testing.T) {
 }
 
 func TestCaddysConfigurationIsJSON(t *testing.T) {
-	var v any
-	if err := json.Unmarshal([]byte(caddyConf(testSetup)), &v); err != nil {
-		t.Error(err)
+	s := testSetup
+	s.Certificate = "/scratch/site.pem"
+	for _, s := range []setup{testSetup, s} {
+		var v any
+		if err := json.Unmarshal([]byte(caddyConf(s)), &v); err != nil {
+			t.Errorf("%v in\n%s", err, caddyConf(s))
+		}
 	}
 }

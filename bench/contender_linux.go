@@ -52,10 +52,10 @@ func runRole(role string, args []string) error {
 	if role == originRole {
 		return runOrigin()
 	}
-	if len(args) != 1 {
-		return errors.New("the origin's address is missing")
+	if len(args) != 2 {
+		return errors.New("want the origin's address, and the certificate or nothing")
 	}
-	return runReverseProxy(args[0])
+	return runReverseProxy(args[0], args[1])
 }
 
 // startRole starts this binary again and reads the addresses that it prints on one line.
@@ -210,7 +210,7 @@ func (s *session) startOnce(ctx context.Context, c contender) (*proxy, error) {
 	var err error
 	if c.Key == "reverseproxy" {
 		var addrs []string
-		child, addrs, err = startRole(reverseProxyRole, []string{s.originAddr}, s.cores.Proxy, s.folder)
+		child, addrs, err = startRole(reverseProxyRole, []string{s.originAddr, c.Setup.Certificate}, s.cores.Proxy, s.folder)
 		if err == nil && len(addrs) == 1 {
 			addr = addrs[0]
 		}
@@ -300,6 +300,9 @@ func (p *proxy) ready(ctx context.Context) error {
 }
 
 func (p *proxy) askOnce(ctx context.Context) error {
+	if p.Setup.Certificate != "" {
+		return p.askSecurely(ctx, hotPaths(p.Setup.Routes, 1)[0], 1)
+	}
 	l, err := newLoad(p.addr, 0, hotPaths(p.Setup.Routes, 1), 1)
 	if err != nil {
 		return err

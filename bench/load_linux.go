@@ -40,7 +40,10 @@ const stallLimit = 5 * time.Second
 // Number of the timer in the poller; connections have their index.
 const timerID = -1
 
-var errClosed = errors.New("connection closed by the proxy")
+var (
+	errClosed          = errors.New("connection closed by the proxy")
+	errNothingInWindow = errors.New("no response within the window")
+)
 
 // newLoad opens the connections.
 func newLoad(addr netip.AddrPort, conns int, paths []string, size int64) (*load, error) {
@@ -181,6 +184,12 @@ type window struct {
 	Latency   histogram
 }
 
+// rate is requests a second.
+func (w *window) rate() float64 { return float64(w.Requests) / w.Wall.Seconds() }
+
+// cpuEach is CPU time a request, in microseconds.
+func (w *window) cpuEach() float64 { return inMicros(w.CPU) / float64(w.Requests) }
+
 func (w *window) count(c *loadConn, now int64) {
 	w.Requests++
 	w.Latency.add(time.Duration(now - c.due))
@@ -216,7 +225,7 @@ func (l *load) closedLoop(ctx context.Context, warmup, length time.Duration, cpu
 	}
 	w.Wall, w.CPU = time.Duration(monotonic()-opened), after-before
 	if w.Requests == 0 {
-		return nil, errors.New("no response within the window")
+		return nil, errNothingInWindow
 	}
 	return w, nil
 }

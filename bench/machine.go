@@ -38,6 +38,16 @@ func parseStat(line string) (stat, error) {
 	return stat{ID: n[0], Parent: n[1], CPU: time.Duration(n[2]+n[3]) * tick}, nil
 }
 
+// parseWrites reads the number of write calls off the text of /proc/PID/io.
+func parseWrites(text string) (int, error) {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "syscw: "); ok {
+			return strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return 0, fmt.Errorf("no syscw in %q", text)
+}
+
 // modelOf reads the processor's name off /proc/cpuinfo.
 func modelOf(cpuinfo string) string {
 	for line := range strings.Lines(cpuinfo) {

@@ -22,6 +22,17 @@ func TestStatLinesAreReadWhateverTheProgramIsCalled(t *testing.T) {
 	}
 }
 
+func TestWriteCallsAreCounted(t *testing.T) {
+	if n, err := parseWrites("rchar: 2012\nwchar: 7\nsyscr: 7\nsyscw: 12\nread_bytes: 1\n"); n != 12 || err != nil {
+		t.Errorf("got %d, %v, want 12", n, err)
+	}
+	for _, bad := range []string{"", "wchar: 7\n", "syscw: \n", "syscw: x\n"} {
+		if n, err := parseWrites(bad); err == nil {
+			t.Errorf("%q was read as %d", bad, n)
+		}
+	}
+}
+
 func TestTheProcessorIsNamed(t *testing.T) {
 	for _, tt := range []struct{ give, want string }{
 		{"processor\t: 0\nmodel name\t: Fast One\nprocessor\t: 1\nmodel name\t: Fast One\n", "Fast One"},

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Body of the modes that measure something else than sizes.
-const plainSize = 1 << 10
-
 // Memory is read this long after the connections have become idle, so that what a runtime gives back soon is given back.
 const settleTime = 3 * time.Second
 
@@ -120,7 +117,7 @@ func (s *session) pair(ctx context.Context, variants [2]contender, o options) (p
 				return r, 0, fmt.Errorf("%s, round %d: %w", p.Label, round+1, p.explain(err))
 			}
 			r.Labels[i] = p.Label
-			r.CPU[i] = append(r.CPU[i], inMicros(w.CPU)/float64(w.Requests))
+			r.CPU[i] = append(r.CPU[i], w.cpuEach())
 			if i == 1 {
 				requests += w.Requests
 			}

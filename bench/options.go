@@ -17,6 +17,9 @@ const maxSize = 16 << 20
 // Bodies from this size on are measured with few connections: what counts there is bytes, not heads.
 const largeBody = 1 << 20
 
+// Body of the modes that measure something else than sizes.
+const plainSize = 1 << 10
+
 // contenderNames in the order in which they run and are printed.
 var contenderNames = []string{"fairlead", "nginx", "haproxy", "caddy", "reverseproxy"}
 
@@ -31,6 +34,8 @@ type options struct {
 	Idle      int  // idle connections to open; 0 means another mode
 	Routes    bool // compare 10 routes with 10,000
 	AccessLog bool // compare the access log on with off
+	TLS       bool // only HTTP/1.1 and HTTP/2 over TLS; a whole run does that too
+	WithTLS   bool // after the comparison, measure what TLS measures
 	Docs      string
 	Binary    string // a built fairlead; empty means: build ./cmd/fairlead
 }
@@ -52,6 +57,7 @@ func parseOptions(args []string, w io.Writer) (options, error) {
 	f.IntVar(&o.Idle, "idle", 0, "instead: memory of a keep-alive connection with this many of them idle")
 	f.BoolVar(&o.Routes, "routes", false, "instead: fairlead with 10,000 routes beside 10")
 	f.BoolVar(&o.AccessLog, "accesslog", false, "instead: fairlead with the access log to a file beside none")
+	f.BoolVar(&o.TLS, "tls", false, "instead: HTTP/1.1 and HTTP/2 over TLS, which a whole run measures at its end; needs h2load")
 	f.StringVar(&o.Docs, "docs", "", "folder whose performance.md and performance.svg are rewritten; \"none\" for no writing (default docs for a whole run, none with -quick, -only, -sizes or -rate)")
 	f.StringVar(&o.Binary, "fairlead", "", "a fairlead that is built already (default: build ./cmd/fairlead)")
 	if err := f.Parse(args); err != nil {
@@ -95,9 +101,11 @@ func (o *options) finish(only, sizes string, rest []string, set map[string]bool)
 	if o.Rounds < 1 || o.Duration < 50*time.Millisecond || o.Idle < 0 || o.Rate < 0 {
 		errs = append(errs, errors.New("-rounds at least 1, -duration at least 50ms, -idle and -rate not negative"))
 	}
-	if modes := count(o.Idle > 0, o.Routes, o.AccessLog); modes > 1 {
-		errs = append(errs, errors.New("-idle, -routes and -accesslog exclude each other"))
+	if modes := count(o.Idle > 0, o.Routes, o.AccessLog, o.TLS); modes > 1 {
+		errs = append(errs, errors.New("-idle, -routes, -accesslog and -tls exclude each other"))
 	}
+	// -sizes and -rate ask for something about the plain comparison.
+	o.WithTLS = !set["sizes"] && !set["rate"]
 	if !set["docs"] && !o.Quick && !set["only"] && !set["sizes"] && !set["rate"] {
 		o.Docs = "docs"
 	}
@@ -133,6 +141,18 @@ func (o *options) openDuration() time.Duration { return o.Duration * 2 / 3 }
 func (o *options) estimate(n int) time.Duration {
 	cell := o.Duration + o.openDuration() + 2*o.warmup()
 	return cell * time.Duration(n*len(o.Sizes)*o.Rounds)
+}
+
+// secureWarmup is the length of what precedes the measurements over TLS.
+func (o *options) secureWarmup() time.Duration { return o.Duration / 4 }
+
+// secureEstimate is how long n contenders take over TLS, start-up and builds aside.
+func (o *options) secureEstimate(n int) time.Duration {
+	var all time.Duration
+	for _, d := range doors {
+		all += time.Duration(n) * (o.secureWarmup() + time.Duration(o.Rounds)*d.length(*o))
+	}
+	return all
 }
 
 // connections is how many keep-alive connections load a proxy at this size of body.

@@ -31,6 +31,8 @@ func TestOnlyAWholeRunWritesDocumentsUnlessToldTo(t *testing.T) {
 		{"-docs none", ""},
 		{"-rounds 9", "docs"},
 		{"-idle 100", "docs"},
+		{"-tls", "docs"},
+		{"-tls -only nginx", ""},
 		{"-quick -docs elsewhere", "elsewhere"},
 	} {
 		o, err := parseOptions(strings.Fields(tt.give), io.Discard)
@@ -45,7 +47,7 @@ func TestAllContendersFitIntoTheTimePromised(t *testing.T) {
 		give string
 		want time.Duration
 	}{
-		{"", 6 * time.Minute},
+		{"", 8 * time.Minute},
 		{"-quick", time.Minute},
 	} {
 		o, err := parseOptions(strings.Fields(tt.give), io.Discard)
@@ -53,8 +55,26 @@ func TestAllContendersFitIntoTheTimePromised(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A tenth for starting, connecting and building.
-		if got := o.estimate(len(contenderNames)); got > tt.want*9/10 {
+		if got := o.estimate(len(contenderNames)) + o.secureEstimate(len(contenderNames)); got > tt.want*9/10 {
 			t.Errorf("%q: %v, want less than %v", tt.give, got, tt.want*9/10)
+		}
+	}
+}
+
+func TestTLSIsPartOfAWholeRun(t *testing.T) {
+	for _, tt := range []struct {
+		give string
+		want bool
+	}{
+		{"", true},
+		{"-quick", true},
+		{"-only nginx", true},
+		{"-sizes 0", false},
+		{"-rate 100", false},
+	} {
+		o, err := parseOptions(strings.Fields(tt.give), io.Discard)
+		if err != nil || o.WithTLS != tt.want {
+			t.Errorf("%q: got %v, %v, want %v", tt.give, o.WithTLS, err, tt.want)
 		}
 	}
 }
@@ -68,6 +88,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		{"-rounds 0", "-rounds at least 1"},
 		{"-duration 1ms", "-duration at least 50ms"},
 		{"-idle 10 -routes", "exclude each other"},
+		{"-accesslog -tls", "exclude each other"},
 		{"now", `unexpected argument "now"`},
 		{"-nonsense", "not defined"},
 	} {
@@ -84,7 +105,7 @@ func TestHelpIsNoError(t *testing.T) {
 	if _, err := parseOptions([]string{"-h"}, &said); !errors.Is(err, errHelp) {
 		t.Errorf("got %v", err)
 	}
-	for _, flag := range []string{"-only", "-rounds", "-duration", "-sizes", "-quick", "-idle", "-routes", "-accesslog", "-docs"} {
+	for _, flag := range []string{"-only", "-rounds", "-duration", "-sizes", "-quick", "-idle", "-routes", "-accesslog", "-tls", "-docs"} {
 		if !strings.Contains(said.String(), "  "+flag) {
 			t.Errorf("help says nothing about %s", flag)
 		}

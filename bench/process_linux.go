@@ -124,10 +124,12 @@ func pinSelf(cores []int) error {
 
 // stop asks the child to end, and kills what is left of its process group after two seconds.
 func (p *process) stop() {
-	syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
-	select {
-	case <-p.over:
-	case <-time.After(2 * time.Second):
+	if !p.ended() {
+		syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-p.over:
+		case <-time.After(2 * time.Second):
+		}
 	}
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.over
@@ -201,6 +203,15 @@ func cpuOf(pids []int) (time.Duration, error) {
 		sum += s.CPU
 	}
 	return sum, nil
+}
+
+// writesOf is how many times the process has called write or its relatives.
+func writesOf(pid int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, fmt.Errorf("writes: %w", err)
+	}
+	return parseWrites(string(b))
 }
 
 // memoryOf is the resident memory of the processes in bytes.

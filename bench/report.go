@@ -8,7 +8,7 @@ import (
 
 // report is what one mode found, ready to be printed and to be put into the document.
 type report struct {
-	Section string // of the document: "compare", "idle", "routes", "accesslog"
+	Section string // of the document: "compare", "tls", "idle", "routes", "accesslog"
 	Machine string
 	Tables  []table
 	Notes   []string

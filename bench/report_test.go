@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,18 @@ func TestASectionIsReplacedAndTheProseStays(t *testing.T) {
 	}
 	if twice, err := replaceSection(once, "idle", "new"); twice != once || err != nil {
 		t.Errorf("the second time gives\n%s, %v", twice, err)
+	}
+}
+
+func TestTheDocumentHasAPlaceForEveryReport(t *testing.T) {
+	document, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []string{"compare", "tls", "idle", "routes", "accesslog"} {
+		if _, err := replaceSection(string(document), section, "new"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -27,14 +27,22 @@ type proxyResult struct {
 // base is the proxy that the others are set against.
 const base = "nginx"
 
-// proxy returns the result with the key, or an empty one.
-func (s *sizeResult) proxy(key string) *proxyResult {
-	for i := range s.Proxies {
-		if s.Proxies[i].Key == key {
-			return &s.Proxies[i]
+// proxyNamed returns the result with the key, or an empty one.
+func proxyNamed(proxies []proxyResult, key string) *proxyResult {
+	for i := range proxies {
+		if proxies[i].Key == key {
+			return &proxies[i]
 		}
 	}
 	return new(proxyResult)
+}
+
+// limited says so if something else than the proxy was the limit of its throughput; cell is what was measured.
+func (p *proxyResult) limited(cell string) []string {
+	if core := median(p.Core); core < 0.9 {
+		return []string{fmt.Sprintf("%s at %s (%s)", p.Label, cell, percent(core))}
+	}
+	return nil
 }
 
 // slowest is the lowest throughput of all.
@@ -51,7 +59,7 @@ func compareReport(sizes []sizeResult) report {
 	t := table{Header: []string{"body", "proxy", "CPU a request", "to nginx", "requests/s", "core", "p50", "p99", "p99 to nginx"}}
 	for _, s := range sizes {
 		name := sizeName(s.Size)
-		nginx := s.proxy(base)
+		nginx := proxyNamed(s.Proxies, base)
 		for _, p := range s.Proxies {
 			cpu, p99 := ratios(p.CPU, nginx.CPU), ratios(p.P99, nginx.P99)
 			t.add(p.Key == "fairlead", name, p.Label, micros(median(p.CPU)), cpu.spread(), thousands(median(p.Throughput)),
@@ -70,26 +78,28 @@ func loadNotes(sizes []sizeResult) []string {
 		loads = append(loads, fmt.Sprintf("%s: %d connections, %s requests/s", sizeName(s.Size), s.Connections, thousands(s.Rate)))
 		cells += len(s.Proxies)
 		for _, p := range s.Proxies {
-			if core := median(p.Core); core < 0.9 {
-				limited = append(limited, fmt.Sprintf("%s at %s (%s)", p.Label, sizeName(s.Size), percent(core)))
-			}
+			limited = append(limited, p.limited(sizeName(s.Size))...)
 		}
 	}
-	notes := []string{"Rates of the open loop: " + strings.Join(loads, "; ") + "."}
+	return append([]string{"Rates of the open loop: " + strings.Join(loads, "; ") + "."}, limitNotes(limited, cells)...)
+}
+
+// limitNotes warn of the limited among that many cells.
+func limitNotes(limited []string, cells int) []string {
 	if len(limited) > 1 && len(limited) == cells {
 		limited = []string{"all of them"}
 	}
-	if len(limited) > 0 {
-		notes = append(notes, "Not the proxy was the limit of requests/s, but the load, the origin or another program on the machine, for "+strings.Join(limited, ", ")+".")
+	if len(limited) == 0 {
+		return nil
 	}
-	return notes
+	return []string{"Not the proxy was the limit of requests/s, but the load, the origin or another program on the machine, for " + strings.Join(limited, ", ") + "."}
 }
 
 // budgetNotes set Fairlead against its budget, as far as both it and nginx were measured.
 func budgetNotes(sizes []sizeResult) []string {
 	var notes []string
 	for _, s := range sizes {
-		own, nginx := s.proxy("fairlead"), s.proxy(base)
+		own, nginx := proxyNamed(s.Proxies, "fairlead"), proxyNamed(s.Proxies, base)
 		cpu, p99 := ratios(own.CPU, nginx.CPU), ratios(own.P99, nginx.P99)
 		switch {
 		case !cpu.known():
@@ -171,7 +181,12 @@ func micros(us float64) string {
 	return fmt.Sprintf("%.1f ms", us/1000)
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.0f %%", share*100) }
+func percent(share float64) string {
+	if math.IsNaN(share) {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", share*100)
+}
 
 // thousands prints a whole number with commas.
 func thousands(v float64) string {

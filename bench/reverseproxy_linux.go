@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -13,8 +14,8 @@ import (
 )
 
 // runReverseProxy is the contender httputil.ReverseProxy, tuned as far as its own settings go: enough idle connections,
-// pooled copy buffers, no compression. It prints its address and serves until it is ended.
-func runReverseProxy(origin string) error {
+// pooled copy buffers, no compression. It prints its address and serves until it is ended. With a certificate it speaks TLS, and HTTP/2 as net/http does.
+func runReverseProxy(origin, certificate string) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -38,7 +39,11 @@ func runReverseProxy(origin string) error {
 	}
 	fmt.Println(listener.Addr())
 	server := &http.Server{Handler: proxy, ErrorLog: quiet, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
-	return server.Serve(listener)
+	if certificate == "" {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}
+	return server.ServeTLS(listener, certificate, certificate)
 }
 
 // copyBuffers is a httputil.BufferPool; the zero value is ready.

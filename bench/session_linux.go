@@ -50,29 +50,62 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	}
 	defer s.origin.stop()
 
-	var r report
-	switch {
-	case o.Idle > 0:
-		r, err = s.idle(ctx, found, o.Idle)
-	case o.Routes:
-		r, err = s.routes(ctx, found[0], o)
-	case o.AccessLog:
-		r, err = s.accessLog(ctx, found[0], o)
-	default:
-		r, err = s.compare(ctx, found, o)
-	}
+	parts, err := s.parts(o, found)
 	if err != nil {
 		return err
 	}
-	if busy != "" {
-		r.Notes = append(r.Notes, busy)
+	for i, part := range parts {
+		r, err := part(ctx)
+		if err != nil {
+			return err
+		}
+		if busy != "" {
+			r.Notes = append(r.Notes, busy)
+		}
+		r.Machine = s.machine(found)
+		if i > 0 {
+			fmt.Fprintln(stdout)
+		}
+		fmt.Fprint(stdout, r.text())
+		if o.Docs == "" {
+			continue
+		}
+		if err := writeDocs(o.Docs, r); err != nil {
+			return err
+		}
 	}
-	r.Machine = s.machine(found)
-	fmt.Fprint(stdout, r.text())
-	if o.Docs == "" {
-		return nil
+	return nil
+}
+
+// part measures what one report is about.
+type part func(context.Context) (report, error)
+
+// parts are what the options ask for. Without h2load, a whole run leaves TLS out and says so.
+func (s *session) parts(o options, found []contender) ([]part, error) {
+	switch {
+	case o.Idle > 0:
+		return []part{func(ctx context.Context) (report, error) { return s.idle(ctx, found, o.Idle) }}, nil
+	case o.Routes:
+		return []part{func(ctx context.Context) (report, error) { return s.routes(ctx, found[0], o) }}, nil
+	case o.AccessLog:
+		return []part{func(ctx context.Context) (report, error) { return s.accessLog(ctx, found[0], o) }}, nil
 	}
-	return writeDocs(o.Docs, r)
+	compare := func(ctx context.Context) (report, error) { return s.compare(ctx, found, o) }
+	if !o.TLS && !o.WithTLS {
+		return []part{compare}, nil
+	}
+	g, err := findGenerator()
+	secure := func(ctx context.Context) (report, error) { return s.secure(ctx, found, g, doors, o) }
+	switch {
+	case o.TLS && err != nil:
+		return nil, fmt.Errorf("-tls: %w", err)
+	case o.TLS:
+		return []part{secure}, nil
+	case err != nil:
+		fmt.Fprintf(s.progress, "TLS and HTTP/2 are left out: %v\n", err)
+		return []part{compare}, nil
+	}
+	return []part{compare, secure}, nil
 }
 
 // errFewFiles says that this user may not open enough files to measure anything.

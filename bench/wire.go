@@ -11,9 +11,15 @@ import (
 
 var headEnd = []byte("\r\n\r\n")
 
+// What clients ask for, and what they call themselves.
+const (
+	hostName   = "bench.example"
+	clientName = "curl/8.5.0"
+)
+
 // requestFor is a GET as curl would send it. The origin answers with as many bytes as the path's last segment says.
 func requestFor(path string) []byte {
-	return []byte("GET " + path + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n")
+	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + hostName + "\r\nUser-Agent: " + clientName + "\r\nAccept: */*\r\n\r\n")
 }
 
 // responseOf is the origin's whole response with a body of size bytes.
