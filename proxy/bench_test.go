@@ -96,6 +96,7 @@ func benchProxy(b *testing.B, size int, secure bool) (s *Server, addr string) {
 	}
 	if secure {
 		cfg.TLSListen, cfg.TLS = listen, serverTLS()
+		cfg.TLS.NextProtos = []string{"h2", "http/1.1"}
 	} else {
 		cfg.Listen = listen
 	}
