@@ -386,8 +386,6 @@ func leavingIsNobodysFailure(t *testing.T, open opener) {
 	g.awaitStats("left", func(s RouteStats) bool { return s.Left == 1 && s.Failed == 0 && atRest(s) })
 }
 
-const webSocketMagic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455, section 1.3
-
 func acceptOf(key string) string {
 	sum := sha1.Sum([]byte(key + webSocketMagic))
 	return base64.StdEncoding.EncodeToString(sum[:])
