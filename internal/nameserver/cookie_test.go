@@ -123,3 +123,23 @@ func TestSecretsChangeWithoutACookieLost(t *testing.T) {
 		t.Error("a secret is accepted days later")
 	}
 }
+
+// Who wants a cookie and nothing else gets that, and an error about anything
+// else says with an OPT record that EDNS is known here.
+func TestACookieAloneCanBeAskedFor(t *testing.T) {
+	s := newWorld().server(t)
+	w := worker{s: s}
+	ask := func(cookie []byte, version uint8) dnswire.Message {
+		q := dnswire.Message{ID: 7, OPTs: 1, EDNS: dnswire.EDNS{UDPSize: 1232, Cookie: cookie, Version: version}}
+		return parsed(t, w.handle(nil, packed(t, q), remote, false, start))
+	}
+	m := ask([]byte("8 bytes."), 0)
+	if m.ID != 7 || m.Rcode != dnswire.RcodeSuccess || len(m.Questions) != 0 || m.OPTs != 1 || len(m.EDNS.Cookie) != cookieLen {
+		t.Errorf("%+v", m)
+	}
+	for _, m := range []dnswire.Message{ask(nil, 0), ask([]byte("short"), 0), ask([]byte("8 bytes."), 1)} {
+		if m.Rcode != dnswire.RcodeFormatError || m.OPTs != 1 {
+			t.Errorf("%+v", m)
+		}
+	}
+}

@@ -59,8 +59,8 @@ func (w *worker) handle(out, msg []byte, from netip.AddrPort, tcp bool, now time
 		return out
 	}
 	s.counts.query(tcp)
-	if read == isQuery && q.hasCookie && q.version == 0 {
-		read = w.checkCookie(&c, now)
+	if read >= isQuery && q.hasCookie && q.version == 0 && !w.checkCookie(&c, now) {
+		read = isMalformed
 	}
 	if s.limiter != nil && !c.trusted {
 		switch s.limiter.take(c.addr, now) {
@@ -79,6 +79,7 @@ func (w *worker) handle(out, msg []byte, from netip.AddrPort, tcp bool, now time
 		r.rcode = dnswire.RcodeNotImplemented
 	case read == isMalformed:
 		r.rcode = dnswire.RcodeFormatError
+	case read == isCookie: // the cookie is the answer
 	default:
 		z = s.current(now)
 		r = w.answer(z)
@@ -88,9 +89,10 @@ func (w *worker) handle(out, msg []byte, from netip.AddrPort, tcp bool, now time
 }
 
 // checkCookie sees whether a cookie vouches for the client, and has one ready.
-func (w *worker) checkCookie(c *client, now time.Time) reading {
+// It reports false for one that is none.
+func (w *worker) checkCookie(c *client, now time.Time) bool {
 	if !wellFormed(w.query.cookie) {
-		return isMalformed
+		return false
 	}
 	full, valid := w.s.cookies.answer(w.query.cookie, c.addr, now)
 	c.cookie, c.cookies = full, true
@@ -98,7 +100,7 @@ func (w *worker) checkCookie(c *client, now time.Time) reading {
 		c.trusted = true
 		w.s.counts.cookies.Add(1)
 	}
-	return isQuery
+	return true
 }
 
 // answer decides what a well-formed query gets.

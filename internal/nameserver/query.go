@@ -40,6 +40,7 @@ const (
 	isNothing   reading = iota // nothing that may be answered
 	isMalformed                // to be answered with FORMERR
 	isQuery
+	isCookie // a query for a cookie and nothing else (RFC 7873, 5.4)
 )
 
 // read takes a message apart. What nearly all queries look like, one question
@@ -53,7 +54,9 @@ func (q *query) read(msg []byte) reading {
 	}
 	copy(q.head[:], msg)
 	q.opcode = dnswire.Opcode(msg[2] >> 3 & 0xf)
-	if binary.BigEndian.Uint16(msg[4:]) != 1 {
+	if n := binary.BigEndian.Uint16(msg[4:]); n == 0 {
+		return q.readWithoutQuestion(msg)
+	} else if n != 1 {
 		return isMalformed
 	}
 	off := q.readQuestion(msg)
@@ -70,6 +73,15 @@ func (q *query) read(msg []byte) reading {
 		return q.readOPT(msg[off:])
 	}
 	return q.readByLibrary(msg, counts)
+}
+
+// readWithoutQuestion reads a message that may only ask for a cookie.
+func (q *query) readWithoutQuestion(msg []byte) reading {
+	rest := msg[dnswire.HeaderLen:]
+	if [6]byte(msg[6:12]) != [6]byte{5: 1} || !isOPT(rest) || q.readOPT(rest) != isQuery || !q.hasCookie || q.version > 0 {
+		return isMalformed
+	}
+	return isCookie
 }
 
 // readQuestion returns where the question ends, and 0 if it is malformed. A

@@ -67,14 +67,34 @@ func unbound(t *testing.T) (server string) {
 		}
 		return file
 	}
+	zoneFile, said := write("zone", zone), ""
+	for range 3 { // the port may be somebody else's by then
+		port := freePort(t)
+		conf := write("unbound.conf", fmt.Sprintf(unboundConf, port, dir, zoneFile))
+		var ok bool
+		if ok, said = startUnbound(t, path, conf); ok {
+			return fmt.Sprintf("127.0.0.1:%d", port)
+		}
+	}
+	t.Skipf("unbound doesn't start:\n%s", said)
+	return ""
+}
+
+// freePort is a UDP port that was free a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
 	probe, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = probe.LocalAddr().String()
-	port := probe.LocalAddr().(*net.UDPAddr).Port
-	probe.Close()
-	conf := write("unbound.conf", fmt.Sprintf(unboundConf, port, dir, write("zone", zone)))
+	defer probe.Close()
+	return probe.LocalAddr().(*net.UDPAddr).Port
+}
+
+// startUnbound reports whether it has started, and what it said. It ends with
+// the test at the latest.
+func startUnbound(t *testing.T, path, conf string) (ok bool, said string) {
+	t.Helper()
 	cmd := exec.Command(path, "-d", "-c", conf)
 	says, err := cmd.StderrPipe()
 	if err != nil {
@@ -87,23 +107,26 @@ func unbound(t *testing.T) (server string) {
 	started, done := make(chan bool, 1), make(chan struct{})
 	go func() {
 		defer close(done)
+		up := false
 		for lines := bufio.NewScanner(says); lines.Scan(); {
+			if up {
+				continue
+			}
 			heard.WriteString(lines.Text() + "\n")
-			if strings.Contains(lines.Text(), "start of service") {
+			if up = strings.Contains(lines.Text(), "start of service"); up {
 				started <- true
 			}
 		}
-		started <- false
+		if !up {
+			started <- false
+		}
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		<-done
 		cmd.Wait()
 	})
-	if !<-started {
-		t.Skipf("unbound doesn't start:\n%s", heard.String())
-	}
-	return server
+	return <-started, heard.String()
 }
 
 // A nameserver that others wrote is understood: aliases, families, TTLs,
