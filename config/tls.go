@@ -83,6 +83,9 @@ func (d *decoder) checkTLS() {
 	if !sound(t, "tls_listen") {
 		return
 	}
+	if n := t.get("https_redirect"); n != nil && !n.bad && server.HTTPSRedirect && len(server.Listen) == 0 && sound(t, "listen") {
+		d.reject(value{n, s, "https_redirect"}, "there is no listen that could redirect; write an address there, or remove this line")
+	}
 	if len(server.TLSListen) > 0 {
 		if t.get("certificates") == nil {
 			d.reject(value{t.get("tls_listen"), s, "tls_listen"}, "there is no certificate; write [[server.certificates]] with cert and key")

@@ -166,7 +166,7 @@ func (x *exchange) transmit() (n int, err error) {
 			err = &upstream.WriteError{Sent: sent, Err: err}
 		} else {
 			x.body.start(x)
-			n, err = x.oc.Read(x.respSpace())
+			n, err = x.readFirst()
 		}
 	}
 	x.last.sent = x.last.sent || err == nil || !unsentWrite(err)
@@ -177,6 +177,15 @@ func (x *exchange) transmit() (n int, err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, err
+}
+
+// readFirst reads the first of a response while the request's body may still be
+// on its way. Who only waits for it holds a small buffer.
+func (x *exchange) readFirst() (int, error) {
+	small := waitPool.Get().(*[]byte)
+	defer waitPool.Put(small)
+	n, err := x.oc.Read(*small)
+	return copy(x.respSpace(), (*small)[:n]), err
 }
 
 // appendRequest writes the head for the attempt that is under way.

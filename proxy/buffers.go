@@ -93,4 +93,12 @@ func (b *buffers) growResp(limit int) bool {
 	return true
 }
 
+// framePool is for bodies that come in frames of HTTP/2, which are no larger
+// than 16 KiB: many streams may wait for one at a time.
+var framePool = sync.Pool{New: func() any { b := make([]byte, 16<<10+roomBefore+roomAfter); return &b }}
+
+// waitPool is for the first of a response that is waited for while a request's
+// body is still on its way, which may take long.
+var waitPool = sync.Pool{New: func() any { b := make([]byte, 1<<10); return &b }}
+
 var bulkPool = sync.Pool{New: func() any { b := make([]byte, bulkSize); return &b }}

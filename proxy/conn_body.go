@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/upstream"
@@ -72,6 +73,9 @@ func (c *conn) spliceBody(dst *upstream.Conn, n int64) (moved int64, can bool, e
 	}
 	return moved, true, err
 }
+
+// pieces implements bodySource.
+func (c *conn) pieces() *sync.Pool { return &bulkPool }
 
 // stopBody implements bodySource.
 func (c *conn) stopBody() { _ = c.nc.SetReadDeadline(longAgo) }

@@ -47,7 +47,7 @@ func overHTTP2(g *rig, cfg *Config) {
 			},
 			Transport: tr, FlushInterval: -1,
 			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-			ErrorLog:     nil,
+			ErrorLog:     quiet(),
 		})
 		s.Config.ErrorLog = quiet()
 		t.Cleanup(s.Close)

@@ -5,6 +5,10 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/internal/http2"
 )
@@ -60,7 +64,46 @@ func (s *Server) serveHTTP2(c *conn, nc net.Conn, early []byte) {
 	if s.draining.Load() {
 		m.h2.Shutdown()
 	}
-	_ = m.h2.Serve()
+	s.ends.note(s.log, c, m.h2.Serve())
+}
+
+// http2Ends counts the HTTP/2 connections that ended otherwise than by either
+// side's wish, and logs some of them: one a second at most.
+type http2Ends struct {
+	broken atomic.Uint64 // the client broke the protocol
+	calmed atomic.Uint64 // the client was too much
+	slow   atomic.Uint64 // the client was too slow
+	logged atomic.Int64  // when, in the server's time
+}
+
+// HTTP2Stats are the counters of HTTP/2 connections that Fairlead ended.
+type HTTP2Stats struct {
+	Broken uint64 // the client broke the protocol
+	Calmed uint64 // the client was too much: ENHANCE_YOUR_CALM
+	Slow   uint64 // the client left a frame unfinished, or took nothing
+}
+
+// HTTP2 reports on HTTP/2 connections. It may be called from any goroutine.
+func (s *Server) HTTP2() HTTP2Stats {
+	return HTTP2Stats{Broken: s.ends.broken.Load(), Calmed: s.ends.calmed.Load(), Slow: s.ends.slow.Load()}
+}
+
+func (e *http2Ends) note(log *zap.Logger, c *conn, err error) {
+	bad, ok := errors.AsType[*http2.ConnError](err)
+	switch {
+	case ok && bad.Code == http2.CodeEnhanceYourCalm:
+		e.calmed.Add(1)
+	case ok:
+		e.broken.Add(1)
+	case errors.Is(err, http2.ErrTimeout):
+		e.slow.Add(1)
+	default:
+		return
+	}
+	now, last := c.srv.clock.coarse.Load(), e.logged.Load()
+	if now-last >= int64(time.Second) && e.logged.CompareAndSwap(last, now) {
+		log.Warn("HTTP/2 connection ended", zap.ByteString("client", c.x.peer), zap.Error(err))
+	}
 }
 
 // streamOf is the exchange's side of an HTTP/2 stream. It stays with it, from

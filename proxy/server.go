@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/fairlead/fairlead/internal/http2"
+	"github.com/fairlead/fairlead/internal/upstream"
 )
 
 const (
@@ -60,6 +61,7 @@ type Server struct {
 	listeners []listener // guarded by mu
 
 	http2            *http2.Server
+	ends             http2Ends
 	tls              *tls.Config // of every TLS listener; nil without
 	shakes           *handshakes
 	handshakeTimeout time.Duration
@@ -99,7 +101,7 @@ func New(cfg Config) (*Server, error) {
 		s.handshakeTimeout = defaultHandshakeTimeout
 	}
 	s.instance = fmt.Appendf(nil, "fairlead-%08x", rand.Uint32())
-	table, err := newTable(&s.cfg, s.moves)
+	table, err := newTable(&s.cfg, s.moves, upstream.NewBudget(originLimit(limit)))
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +206,12 @@ func (s *Server) drain() error {
 	case <-timer.C:
 	case <-s.force:
 	}
-	n := s.conns.size()
+	n := 0
+	for _, c := range s.conns.all() {
+		if _, idle := c.waits(); !idle {
+			n++
+		}
+	}
 	s.interruptAll(done)
 	if n == 0 {
 		return nil

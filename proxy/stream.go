@@ -43,7 +43,10 @@ func (st *stream) serve() {
 	st.begin()
 	defer st.end()
 	x.takeBuffers()
-	if err := st.request(); err != nil {
+	if err := st.request(); err == errClientGone {
+		st.refuseHead(refuseNobody)
+		return
+	} else if err != nil {
 		st.refuseHead(refuseHead(err))
 		return
 	}
@@ -152,6 +155,9 @@ func (st *stream) refuseHead(r *refusal) {
 	x.body.set(st, http1.BodyNone, 0, nil, true)
 	x.begin()
 	x.result = resultRefused
+	if r == refuseNobody {
+		x.result = resultLeft
+	}
 	x.refuse(r)
 	x.finish()
 }

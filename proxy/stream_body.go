@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"sync"
 
 	"github.com/fairlead/fairlead/internal/http1"
 	"github.com/fairlead/fairlead/internal/http2"
@@ -25,8 +26,11 @@ func (st *stream) setBody() error {
 	ready := x.buf.in[:0]
 	for done := false; !done; {
 		_, to, last, err := st.readBody(x.buf.in[len(ready):])
-		if err != nil {
+		if err == errBodyMalformed {
 			return http1.ErrContentLength
+		}
+		if err != nil {
+			return err
 		}
 		ready, done = x.buf.in[:len(ready)+to], last
 	}
@@ -64,6 +68,9 @@ func (st *stream) trailers() []http1.Field {
 func (st *stream) spliceBody(*upstream.Conn, int64) (moved int64, can bool, err error) {
 	return 0, false, nil
 }
+
+// pieces implements bodySource.
+func (st *stream) pieces() *sync.Pool { return &framePool }
 
 // stopBody implements bodySource.
 func (st *stream) stopBody() { st.s.InterruptRead(st.turn) }

@@ -74,11 +74,11 @@ func (l *leg) knock(ctx context.Context) error {
 }
 
 // newTable binds the routes of cfg, or reports all that is wrong with it.
-func newTable(cfg *Config, moves chan<- breakerMove) (*table, error) {
+func newTable(cfg *Config, moves chan<- breakerMove, budget *upstream.Budget) (*table, error) {
 	var errs []error
 	origins := make(map[string]*originState, len(cfg.Origins))
 	for i := range cfg.Origins {
-		o, err := newOrigin(&cfg.Origins[i], cfg.Resolve)
+		o, err := newOrigin(&cfg.Origins[i], cfg.Resolve, budget)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -153,13 +153,14 @@ func newRoute(r *Route, g *Group, origins map[string]*originState, moves chan<- 
 	return rs, nil
 }
 
-func newOrigin(o *Origin, resolve resolveFunc) (*originState, error) {
+func newOrigin(o *Origin, resolve resolveFunc, budget *upstream.Budget) (*originState, error) {
 	uc := upstream.Config{
 		Name:           o.Name,
 		Network:        "tcp",
 		ConnectTimeout: o.ConnectTimeout,
 		MaxConnections: o.MaxConnections,
 		Resolve:        resolve,
+		Budget:         budget,
 	}
 	urlHost, hostname := "localhost", ""
 	if path, ok := strings.CutPrefix(o.URL, "unix:"); ok {

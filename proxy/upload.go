@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ type bodySource interface {
 	// origin's socket. can is false when there is no such way; an error other
 	// than errClientGone is the origin's.
 	spliceBody(dst *upstream.Conn, n int64) (moved int64, can bool, err error)
+	// pieces are the buffers that the body is read into.
+	pieces() *sync.Pool
 	// stopBody wakes a blocked readBody for good: the client's side can't be
 	// read again. It may be called from any goroutine.
 	stopBody()
@@ -155,8 +158,9 @@ func (x *exchange) uploadBody(oc *upstream.Conn) {
 	u := &x.body
 	defer close(u.running)
 	defer x.contain()
-	bulk := bulkPool.Get().(*[]byte)
-	defer bulkPool.Put(bulk)
+	pool := u.source.pieces()
+	bulk := pool.Get().(*[]byte)
+	defer pool.Put(bulk)
 	remain := u.length - int64(len(u.ready))
 	for {
 		if u.kind == http1.BodyLength && remain >= spliceFrom {

@@ -129,6 +129,17 @@ func (j journal) dnsTotals(n *names) {
 	}
 }
 
+// doorTotals tells how clients' connections went that were refused or ended.
+func (j journal) doorTotals(p *proxy.Server) {
+	if len(j.cfg.Server.TLSListen) == 0 && !j.cfg.Server.H2C {
+		return
+	}
+	h, e := p.Handshakes(), p.HTTP2()
+	j.log.Info("handshake totals", zap.Uint64("done", h.Done), zap.Uint64("resumed", h.Resumed), zap.Uint64("failed", h.Failed),
+		zap.Uint64("timed_out", h.TimedOut), zap.Uint64("refused", h.Refused))
+	j.log.Info("http2 totals", zap.Uint64("broken", e.Broken), zap.Uint64("calmed", e.Calmed), zap.Uint64("slow", e.Slow))
+}
+
 // stopped tells how the run ended and what each route did in it.
 func (j journal) stopped(routes []proxy.RouteStats, err error) {
 	for i, r := range routes {

@@ -142,6 +142,7 @@ func (p *program) serve(ctx context.Context, file string) error {
 		}
 	}
 	err = s.run(ctx, p.force)
+	j.doorTotals(s.proxy)
 	j.dnsTotals(s.names)
 	j.stopped(s.proxy.Stats(), err)
 	return err

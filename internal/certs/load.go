@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"syscall"
 )
 
 // maxFile bounds what is read of a file. Chains and bundles of authorities are
@@ -30,6 +31,12 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: more than %d bytes", path, maxFile)
 	}
 	return b, nil
+}
+
+// exhausted reports whether a file could not be read for want of file
+// descriptors.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // readPair reads a certificate, with the chain below it, and its key.

@@ -180,7 +180,9 @@ func (s *Store) loadCALocked(events *[]Event) error {
 	file := s.cfg.ClientCA
 	pool, raw, err := readAuthorities(file)
 	if err != nil {
-		s.ca.pool = nil
+		if !exhausted(err) { // that is not the file's fault
+			s.ca.pool = nil
+		}
 		if s.ca.problem != err.Error() {
 			s.ca.problem = err.Error()
 			*events = append(*events, Event{Kind: Failed, File: file, Err: err})

@@ -66,7 +66,7 @@ func identify(fields []Field) (stats fieldStats) {
 		f := &fields[i]
 		f.ID = lookup(f.Name)
 		f.Hop = hopFields.has(f.ID)
-		if f.ID == FieldOther && odd(f.Name) && isTwin(f.Name) {
+		if odd(f.Name) && isTwin(f.Name) {
 			stats.twin = true
 		}
 		stats.repeated |= stats.seen & (1 << f.ID)

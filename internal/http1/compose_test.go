@@ -56,6 +56,7 @@ func TestAComposedRequestIsTheParsedOne(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 5\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Client_Cert: 5\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX_Custom: 5\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nTrailer: content-length\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: the worst\r\n\r\n",

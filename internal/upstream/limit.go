@@ -26,7 +26,8 @@ func (p *Pool) place(ctx context.Context) (*Conn, error) {
 	o := p.origin
 	for {
 		o.mu.Lock()
-		if o.cfg.MaxConnections <= 0 || o.open < o.cfg.MaxConnections && len(o.waiters) == 0 {
+		roomy := o.cfg.MaxConnections <= 0 || o.open < o.cfg.MaxConnections && len(o.waiters) == 0
+		if roomy && o.cfg.Budget.take() {
 			o.open++
 			o.mu.Unlock()
 			return nil, nil
@@ -44,6 +45,10 @@ func (p *Pool) place(ctx context.Context) (*Conn, error) {
 			o.mu.Unlock()
 			c.closeKeepingPlace()
 			return nil, nil
+		}
+		if roomy {
+			o.mu.Unlock()
+			return nil, &DialError{Origin: o.cfg.Name, Phase: PhaseLimit, Err: errBudget}
 		}
 		w := &waiter{pool: p, ready: make(chan struct{})}
 		o.waiters = append(o.waiters, w)

@@ -35,6 +35,11 @@ type Config struct {
 	// connects to several addresses. Zero or less means no limit.
 	MaxConnections int
 
+	// Budget bounds them together with those of other origins. When it is used
+	// up, a Dial takes the place of an idle connection of this origin, or fails
+	// at once with ErrLimit. Nil means no bound.
+	Budget *Budget
+
 	// Resolve gives the addresses of a host, in any order. Each Dial asks it,
 	// so it should answer from a cache; its answer is not changed. It is not
 	// asked about IP literals. Nil means the system's resolver. It must be
@@ -136,6 +141,7 @@ func (o *Origin) release() {
 	defer o.mu.Unlock()
 	if len(o.waiters) == 0 {
 		o.open--
+		o.cfg.Budget.give()
 		return
 	}
 	o.popWaiterLocked().grant(nil) // the place changes hands, open stays
