@@ -155,6 +155,15 @@ func (c *conn) retire() {
 	c.x.interruptIdle()
 }
 
+// makeRoom ends the connection if it does nothing but wait.
+func (c *conn) makeRoom() {
+	if m := c.many.Load(); m != nil {
+		m.h2.EndIfIdle()
+		return
+	}
+	c.x.interruptIdle()
+}
+
 // interrupt ends whatever is under way on the connection.
 func (c *conn) interrupt(why cause) {
 	if m := c.many.Load(); m != nil {

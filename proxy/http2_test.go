@@ -506,6 +506,54 @@ func TestParkedRequestsOfHTTP2FollowThePointer(t *testing.T) {
 	}
 }
 
+// However soon after its head a stream is reset, its request ends with it.
+func TestNoRequestOutlivesItsStream(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, withHTTP2, alone)
+	g.eu.Set(chaos.Hang())
+	for round := range 30 {
+		f := dialFrames(t, g)
+		var heads, resets []byte
+		for i := range uint32(10) {
+			heads = append(heads, frameOf(1, 5, 2*i+1, f.block("GET"))...)
+			resets = append(resets, frameOf(3, 0, 2*i+1, []byte{0, 0, 0, 8})...)
+		}
+		_, _ = f.nc.Write(heads)
+		time.Sleep(time.Duration(round) * 50 * time.Microsecond)
+		if round%3 == 0 {
+			f.nc.Close()
+			continue
+		}
+		_, _ = f.nc.Write(resets)
+	}
+	g.awaitStats("every request to have ended", func(s RouteStats) bool { return atRest(s) && s.Failed == 0 })
+}
+
+// curl, which drops a response whose stream is reset before it has finished its
+// upload, gets an early answer.
+func TestCurlHearsAnEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("curl is not installed")
+	}
+	g := startRig(t, withHTTP2, withRoute(func(r *Route) { r.MaxBodyBytes = 1000 }))
+	for _, size := range []int{30_000, 300_000} {
+		for range 5 {
+			cmd := exec.CommandContext(t.Context(), curl, "-sk", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+				"--data-binary", "@-", "https://"+g.tlsAddr()+"/")
+			cmd.Stdin = bytes.NewReader(make([]byte, size))
+			out, err := cmd.CombinedOutput()
+			if strings.Contains(string(out), "option") {
+				t.Skipf("this curl has no HTTP/2: %s", out)
+			}
+			if err != nil || string(out) != "2 413" {
+				t.Errorf("%d bytes: curl says %q, %v", size, out, err)
+			}
+		}
+	}
+}
+
 func TestCurlSpeaksHTTP2(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")

@@ -41,6 +41,7 @@ type multiplex struct {
 // newHTTP2Server makes what all HTTP/2 connections share.
 func newHTTP2Server(s *Server) *http2.Server {
 	return http2.NewServer(http2.Config{
+		Begin:           func(hs *http2.Stream) { streamOf(hs).begin() },
 		Handler:         func(hs *http2.Stream) { streamOf(hs).serve() },
 		Left:            func(hs *http2.Stream) { streamOf(hs).x.interrupt(causeLeft) },
 		Panicked:        s.panicked,
@@ -170,16 +171,10 @@ func (m *multiplex) interrupt(c cause) {
 	}
 }
 
-// retire asks the client to go elsewhere. What is under way is finished. A
-// second time it is not asked.
+// retire asks the client to go elsewhere. What is under way is finished.
 func (m *multiplex) retire() {
 	m.mu.Lock()
-	again := m.leaving && len(m.streams) == 0
 	m.leaving = true
 	m.mu.Unlock()
-	if again {
-		m.h2.Close()
-		return
-	}
 	m.h2.Shutdown()
 }

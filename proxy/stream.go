@@ -40,7 +40,7 @@ func newStream(m *multiplex, hs *http2.Stream) *stream {
 // serve is the handler of one request.
 func (st *stream) serve() {
 	x := &st.x
-	st.begin()
+	st.m.add(st)
 	defer st.end()
 	x.takeBuffers()
 	if err := st.request(); err == errClientGone {
@@ -53,14 +53,14 @@ func (st *stream) serve() {
 	x.serve()
 }
 
-// begin makes the stream's turn the one that interrupts are for.
+// begin makes the stream's turn the one that interrupts are for. It comes before
+// serve, and before anything can be told of this turn's client.
 func (st *stream) begin() {
 	st.discard = false
 	turn := st.s.Turn()
 	st.x.mu.Lock()
 	st.turn, st.x.cause = turn, causeNone
 	st.x.mu.Unlock()
-	st.m.add(st)
 }
 
 // end gives back what the request used. Nothing reaches the exchange after it,

@@ -97,7 +97,7 @@ func (r *roster) evict() {
 		}
 	}
 	if oldest != nil {
-		oldest.retire()
+		oldest.makeRoom()
 	}
 }
 

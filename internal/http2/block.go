@@ -84,10 +84,12 @@ func (c *Conn) assign(b *block) error {
 	cfg := &c.srv.cfg
 	switch {
 	case c.final: // the client was told that it won't be served
+		return c.chargeLocked(costReset, "requests after the last GOAWAY")
 	case c.open >= cfg.MaxStreams || c.running+len(c.fresh) >= 2*cfg.MaxStreams:
 		b.refuse = true
 	default:
 		b.s = c.newStreamLocked(b.id)
+		c.opening = true
 	}
 	return nil
 }
@@ -97,11 +99,15 @@ func (c *Conn) assignTrailersLocked(b *block) error {
 	s := c.table.find(b.id)
 	switch {
 	case s == nil:
-		known, mayCome := c.recent.find(b.id)
-		switch {
-		case mayCome || c.final && b.id > c.acceptedID:
+		switch half := c.findHalfLocked(b.id); {
+		case half >= 0 && !b.end:
+			return c.faultHalfLocked(half, CodeProtocol)
+		case half >= 0:
+			c.endHalfLocked(b.id)
+			return nil
+		case c.mayComeLocked(b.id):
 			return c.chargeLocked(costFrame, "frames on closed streams")
-		case known:
+		case c.finished.mayHave(b.id):
 			return &ConnError{CodeStreamClosed, "HEADERS on a closed stream"}
 		}
 		return &ConnError{CodeProtocol, "HEADERS on a stream that was passed over"}
@@ -153,9 +159,10 @@ func (c *Conn) endBlock() error {
 	defer b.check.forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.opening = false
 	switch {
 	case b.refuse:
-		c.recent.add(b.id, true)
+		c.resets.add(b.id)
 		if err := c.answerLocked(appendReset(c.scratch[:0], b.id, CodeRefusedStream)); err != nil {
 			return err
 		}
@@ -165,7 +172,7 @@ func (c *Conn) endBlock() error {
 	case b.trailers:
 		return c.endTrailersLocked(s)
 	case !b.check.finish(b.end):
-		c.recent.add(b.id, true)
+		c.resets.add(b.id)
 		c.free = append(c.free, s)
 		c.appendLocked(appendReset(c.scratch[:0], b.id, CodeProtocol))
 		return c.faultedLocked()

@@ -9,22 +9,31 @@ import (
 // A Config says how connections are served. The zero value of each field but
 // Handler means its default.
 type Config struct {
+	// Begin is called right before Handler, by the same goroutine: the owner sets
+	// Value there, and whatever else Left needs to find. If the client leaves
+	// meanwhile, neither Handler nor Left is called for that request, so Begin
+	// must not take what only they would give back. nil: nothing is prepared.
+	Begin func(*Stream)
 	// Handler serves one request. It is called by a goroutine of the connection's
 	// and must return when it finds that the stream has ended or was
 	// interrupted. A response that it leaves unfinished is reset, and what it
 	// leaves unread of the request's body is dropped.
 	Handler func(*Stream)
 	// Left is told when the client of a running handler has reset its stream or
-	// is gone. It is called at most once a stream, by the connection's reader,
-	// so it must not block. The handler may have returned just before, but the
-	// Stream does not serve another request until Left has returned. nil: nobody is told.
+	// is gone, or was reset itself for what it did. It is called at most once a
+	// stream, after Begin has returned, by the connection's reader, so it must
+	// not block. The handler may not have run its first line yet, or may have
+	// returned just before, but the Stream does not serve another request until
+	// Left has returned. nil: nobody is told.
 	Left func(*Stream)
-	// Panicked is told what a handler panicked with, whose stream is reset then.
+	// Panicked is told what Begin or Handler panicked with; the stream is reset.
 	// nil: the panic ends the process.
 	Panicked func(v any)
 
 	// MaxStreams is how many streams a client may have open at once (100).
-	// Twice as many handlers may run, since one may outlive its stream.
+	// Twice as many handlers may run, since one may outlive its stream. A stream
+	// that was answered before its request had ended counts until the client has
+	// ended it too or was told to stop, one or two seconds later.
 	MaxStreams int
 	// MaxHeaderBytes limits a field section, counted as RFC 9113, 6.5.2 does:
 	// 32 bytes more than name and value for each field (32 KiB). A request over
@@ -48,7 +57,9 @@ type Config struct {
 	// in a burst (1000). A ping, an empty frame or a window update takes one, a
 	// reset two, settings, too large a head and an error of a stream ten; each response and each
 	// frame of its body gives two back, and every second gives 33. A client that
-	// goes below zero is told ENHANCE_YOUR_CALM.
+	// goes below zero is told ENHANCE_YOUR_CALM. So is one that cancels more
+	// requests which are being served than 200 at once, or twice MaxStreams, and
+	// 100 a second: no response buys those back.
 	Patience int
 }
 
@@ -115,6 +126,7 @@ func (srv *Server) NewConn(nc net.Conn, early []byte) *Conn {
 		srv:        srv,
 		nc:         nc,
 		credit:     srv.cfg.Patience,
+		cancels:    srv.cfg.cancels(),
 		sendWindow: firstWindow,
 		recvWindow: srv.cfg.ConnWindow,
 		peerWindow: firstWindow,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -416,12 +417,14 @@ func TestSection5Point1FramesMayComeOnAStreamThatWeHaveReset(t *testing.T) {
 }
 
 func TestSection5Point1AResponseMayEndBeforeTheRequest(t *testing.T) {
-	p := connect(t, Config{Handler: func(s *Stream) { _ = s.WriteHead(413, nil, true) }}).greet()
-	p.headers(1, false, postHead...)
-	p.wantStatus(1, "413")
-	p.wantReset(1, CodeNo)
-	p.data(1, true, "late")
-	p.alive()
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, Config{Handler: func(s *Stream) { _ = s.WriteHead(413, nil, true) }}).greet()
+		p.headers(1, false, postHead...)
+		p.wantStatus(1, "413")
+		p.wantReset(1, CodeNo)
+		p.data(1, true, "late")
+		p.alive()
+	})
 }
 
 func TestSection5Point1Point2StreamsOverTheLimitAreRefused(t *testing.T) {

@@ -15,6 +15,9 @@ const (
 	flushWithin = time.Second
 	lingerFor   = time.Second
 	lingerBytes = 256 << 10
+	// brieflyFor is both for a connection that has to go at once, with nothing
+	// on its way that matters.
+	brieflyFor = 50 * time.Millisecond
 )
 
 // longAgo is a deadline that has passed.
@@ -44,14 +47,18 @@ type Conn struct {
 	resting atomic.Bool   // the next tick is far off
 	wrote   atomic.Uint64 // counts the writer's steps; odd while one is under way
 
-	mu     sync.Mutex // guards what follows
-	table  streamTable
-	recent closedRing
-	free   []*Stream
-	credit int
+	mu       sync.Mutex // guards what follows
+	table    streamTable
+	halves   []halfClosed
+	resets   closedRing // streams that we have reset, on which frames may come
+	finished closedRing // streams that the client has ended
+	free     []*Stream
+	credit   int
+	cancels  int // see cancelledLocked
 
-	open       int // streams in the table
-	running    int // handlers that run or are about to
+	open       int  // streams in the table and half-closed ones
+	running    int  // handlers that run or are about to
+	opening    bool // a head is being received whose stream will be open
 	lastID     uint32
 	acceptedID uint32 // the last stream that may have been acted upon
 	requests   uint64
@@ -81,6 +88,8 @@ type Conn struct {
 	closing  bool  // nothing is added to out any more
 	ended    error // why, if not at our own wish
 	begun    bool  // Serve was called
+	brief    bool  // the end waits brieflyFor
+	over     bool  // the clock has stopped for good
 	timer    *time.Timer
 	watched  watched // the tick's own
 }
@@ -103,12 +112,12 @@ func (c *Conn) begin() {
 	defer c.mu.Unlock()
 	c.begun = true
 	c.appendLocked(c.srv.greeting)
+	c.startTicksLocked()
 	if c.draining && !c.closing {
 		c.draining = false
 		c.shutdownLocked()
 	}
 	go c.writeLoop()
-	c.startTicksLocked()
 }
 
 // readLoop takes frames until the connection ends.
@@ -132,17 +141,18 @@ func (c *Conn) readLoop() error {
 
 // end ends what is left of the connection. err is the reader's.
 func (c *Conn) end(err error) error {
-	polite := c.stop(err)
-	_ = c.nc.SetWriteDeadline(time.Now().Add(flushWithin))
+	polite, wait := c.stop(err)
+	_ = c.nc.SetWriteDeadline(time.Now().Add(min(wait, flushWithin)))
 	<-c.writerDone
 	c.in.release()
 	if polite {
-		c.linger()
+		c.linger(wait)
 	}
 	_ = c.nc.Close()
 	c.workers.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.over = true
 	c.timer.Stop()
 	if c.out != nil {
 		c.out.put()
@@ -152,13 +162,20 @@ func (c *Conn) end(err error) error {
 }
 
 // stop ends every stream and lets the writer write what is there. It reports
-// whether the peer may still be reading.
-func (c *Conn) stop(err error) (polite bool) {
+// whether the peer may still be reading, and how long to wait for it.
+func (c *Conn) stop(err error) (polite bool, wait time.Duration) {
 	c.mu.Lock()
+	wait = lingerFor
+	if c.brief {
+		wait = brieflyFor
+	}
 	var broken *ConnError
 	switch {
 	case c.closing:
 		polite = c.ended == nil
+		if errors.As(err, &broken) && !errors.Is(c.ended, net.ErrClosed) {
+			c.ended = err // it says more than a connection that can't be written to
+		}
 	case errors.As(err, &broken):
 		polite = true
 		c.ended = err
@@ -170,11 +187,13 @@ func (c *Conn) stop(err error) (polite bool) {
 	for s := range c.table.all() {
 		c.leaveLocked(s)
 	}
+	c.open -= len(c.halves)
+	c.halves = nil
 	c.writeCond.Signal()
 	c.workCond.Broadcast()
 	c.mu.Unlock()
 	c.tellLeft()
-	return polite
+	return polite, wait
 }
 
 // tellLeft tells the owner of the streams that their clients have left.
@@ -190,12 +209,12 @@ func (c *Conn) tellLeft() {
 
 // linger ends the sending side and takes what the client has still on its way,
 // so that the last frames are not lost to a reset.
-func (c *Conn) linger() {
+func (c *Conn) linger(wait time.Duration) {
 	w, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || w.CloseWrite() != nil {
 		return
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerFor))
+	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
 	buf := c.in.small[:]
 	for n := 0; n < lingerBytes; {
 		m, err := c.nc.Read(buf)
@@ -207,7 +226,11 @@ func (c *Conn) linger() {
 }
 
 // Shutdown lets the client know that it should open no more streams, and ends
-// the connection when those that are open have ended. It returns at once.
+// the connection when those that are open have ended. Those that are on their
+// way get a round trip, or a second or two if the client doesn't answer;
+// without an open stream it is a quarter of a second, and
+// another 50 ms if it has been without one for a while. Shutdown returns at
+// once, and Serve then with nil.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,10 +251,34 @@ func (c *Conn) shutdownLocked() {
 	c.out.b = appendGoAway(c.out.b, maxStreamID, CodeNo, "")
 	c.out.b = appendPing(c.out.b, 0, drainPing[:])
 	c.wakeWriterLocked()
-	if c.resting.Load() {
-		c.startTicksLocked()
-	}
+	c.watched.drainAt = time.Now()
+	c.resting.Store(false)
+	c.timer.Reset(c.drainPeriodLocked(c.tickPeriod()))
 }
+
+// EndIfIdle ends the connection now if no stream is open, no handler runs and
+// nothing is being written, and reports whether that was so. The client gets a
+// GOAWAY that names the last stream, and 50 ms to take it and what it has not
+// read before. EndIfIdle returns at once, and Serve then with nil. A connection
+// that isn't served yet is not idle.
+func (c *Conn) EndIfIdle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun || c.busyLocked() || !c.closing && !c.writerIdle {
+		return false
+	}
+	if c.closing {
+		return true
+	}
+	c.brief = true
+	_ = c.nc.SetWriteDeadline(time.Now().Add(brieflyFor))
+	c.finalLocked()
+	c.doneLocked()
+	return true
+}
+
+// busyLocked reports whether there is a stream that the connection must not end before.
+func (c *Conn) busyLocked() bool { return c.open+c.running > 0 || c.opening }
 
 var drainPing = [8]byte{'g', 'o', 'i', 'n', 'g'}
 
@@ -256,7 +303,7 @@ func (c *Conn) goAwayLocked(code ErrCode, reason string) {
 
 // doneLocked ends a connection that was drained, when nothing is left to do.
 func (c *Conn) doneLocked() {
-	if c.final && c.open == 0 && c.running == 0 && !c.closing {
+	if c.final && !c.busyLocked() && !c.closing {
 		c.closing = true
 		c.writeCond.Signal()
 	}
@@ -280,7 +327,8 @@ func (c *Conn) killLocked(err error) {
 	c.writeCond.Signal()
 }
 
-// Streams is how many streams are open.
+// Streams is how many streams are open. One whose request was answered before
+// its end counts until the client has ended it too, two seconds at most.
 func (c *Conn) Streams() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -70,9 +70,11 @@ func (c *Conn) beginData(h *frameHeader, p []byte) (n int, err error) {
 func (c *Conn) admitLocked(h *frameHeader, d *dataFrame) error {
 	s := c.table.find(d.id)
 	if s == nil {
+		if half := c.findHalfLocked(d.id); half >= 0 {
+			return c.admitHalfLocked(half, h.length, d)
+		}
 		d.drop = true
-		known, mayCome := c.recent.find(d.id)
-		if mayCome || !known && c.final && d.id > c.acceptedID {
+		if c.mayComeLocked(d.id) {
 			return c.chargeLocked(costFrame, "frames on closed streams")
 		}
 		return &ConnError{CodeStreamClosed, "DATA on a closed stream"}
@@ -125,9 +127,13 @@ func (c *Conn) takeData(p []byte) int {
 // endDataLocked ends a DATA frame that is here whole.
 func (c *Conn) endDataLocked() {
 	d := &c.data
-	if s := c.table.find(d.id); s != nil && d.end && !d.drop {
-		c.endReceivedLocked(s)
-		c.doneLocked()
+	if d.end && !d.drop {
+		if s := c.table.find(d.id); s != nil {
+			c.endReceivedLocked(s)
+			c.doneLocked()
+		} else {
+			c.endHalfLocked(d.id)
+		}
 	}
 	c.data = dataFrame{}
 }

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2/hpack"
 )
 
 func TestShutdownFinishesWhatIsOpen(t *testing.T) {
@@ -316,4 +319,157 @@ func TestATunnelCarriesBytesBothWays(t *testing.T) {
 	wantData(p, 1, strings.Repeat("pong", 10), false)
 	p.data(1, true, "")
 	wantData(p, 1, "", true)
+}
+
+// silent is a connection over TCP whose client reads nothing and answers nothing
+// after one request.
+func silent(t *testing.T) (c *Conn, served chan error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended atomic.Bool
+	c = NewServer(Config{Handler: func(s *Stream) {
+		echo(s)
+		ended.Store(true)
+	}}).NewConn(nc, nil)
+	served = make(chan error, 1)
+	go func() { served <- c.Serve() }()
+	p := &peer{t: t}
+	p.enc = hpack.NewEncoder(&p.encBuf)
+	start := append([]byte(preface), rawFrame(fSettings, 0, 0, nil)...)
+	if _, err := client.Write(append(start, rawFrame(fHeaders, endHeaders|endStream, 1, p.block(getHead...))...)); err != nil {
+		t.Fatal(err)
+	}
+	for !ended.Load() || !idle(c) {
+		runtime.Gosched()
+	}
+	return c, served
+}
+
+// idle reports whether EndIfIdle would end a connection.
+func idle(c *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.busyLocked() && c.writerIdle
+}
+
+// TestEndIfIdleDoesNotWaitForASilentClient goes through a real socket, whose
+// client doesn't close it.
+func TestEndIfIdleDoesNotWaitForASilentClient(t *testing.T) {
+	c, served := silent(t)
+	if !c.EndIfIdle() {
+		t.Error("not idle")
+	}
+	if !c.EndIfIdle() {
+		t.Error("it is idle no more")
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve returned %v", err)
+	}
+	if !c.brief {
+		t.Error("it waited for the client")
+	}
+}
+
+func TestEndIfIdleLeavesWhatIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, Config{Handler: holdOrEcho})
+		if p.conn.EndIfIdle() {
+			t.Error("ended before it was served or greeted")
+		}
+		p.greet()
+		p.headers(1, true, postHead...)
+		synctest.Wait()
+		if p.conn.EndIfIdle() {
+			t.Error("ended beside a stream")
+		}
+		p.frame(fReset, 0, 1, u32(8))
+		p.frame(fHeaders, endStream, 3, p.block(getHead...))
+		synctest.Wait()
+		if p.conn.EndIfIdle() {
+			t.Error("ended within a head")
+		}
+		p.frame(fCont, endHeaders, 3, nil)
+		synctest.Wait()
+		if p.conn.EndIfIdle() {
+			t.Error("ended before the response was taken")
+		}
+		p.wantStatus(3, "200")
+		synctest.Wait()
+		from := time.Now()
+		if !p.conn.EndIfIdle() {
+			t.Error("not ended when it was idle")
+		}
+		if f := p.wantGoAway(CodeNo); f.u32(0) != 3 {
+			t.Errorf("GOAWAY names stream %d", f.u32(0))
+		}
+		p.wantEnd()
+		if p.err != nil || time.Since(from) > brieflyFor {
+			t.Errorf("Serve returned %v after %v", p.err, time.Since(from))
+		}
+	})
+}
+
+// TestEndIfIdleDoesNotWaitForABlockedClient lets a client take nothing.
+func TestEndIfIdleDoesNotWaitForABlockedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, Config{Handler: echo}).greet()
+		synctest.Wait()
+		from := time.Now()
+		if !p.conn.EndIfIdle() {
+			t.Error("not idle")
+		}
+		<-p.served
+		if took := time.Since(from); took > 2*brieflyFor {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// TestShutdownOfAConnectionAtRestIsShort gives the client a quarter of a second
+// to answer, wherever the clock of the connection stands.
+func TestShutdownOfAConnectionAtRestIsShort(t *testing.T) {
+	for _, rest := range []time.Duration{0, 100 * time.Millisecond, 990 * time.Millisecond, 2 * time.Second, 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := connect(t, Config{Handler: echo}).greet()
+			p.headers(1, true, getHead...)
+			p.wantStatus(1, "200")
+			time.Sleep(rest)
+			from := time.Now()
+			p.conn.Shutdown()
+			p.wantEnd()
+			if took := time.Since(from); p.err != nil || took < shortDrain || took > 300*time.Millisecond {
+				t.Errorf("Serve returned %v after %v", p.err, took)
+			}
+		})
+	}
+}
+
+// TestShutdownWaitsForAStreamHoweverLong keeps one for longer than any tick.
+func TestShutdownWaitsForAStreamHoweverLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, Config{Handler: func(s *Stream) {
+			synctestSleep(20)
+			echo(s)
+		}}).greet()
+		p.headers(1, true, getHead...)
+		synctest.Wait()
+		p.conn.Shutdown()
+		go p.wantStatus(1, "200")
+		<-p.served
+		if p.err != nil {
+			t.Errorf("Serve returned %v", p.err)
+		}
+	})
 }

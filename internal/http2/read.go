@@ -243,9 +243,12 @@ func (c *Conn) takeReset(h *frameHeader, p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.table.find(h.id); s != nil {
+		err := c.cancelledLocked(s)
 		c.leaveLocked(s)
 		c.doneLocked()
+		return err
 	}
+	c.endHalfLocked(h.id)
 	return nil
 }
 

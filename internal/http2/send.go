@@ -155,7 +155,7 @@ func (c *Conn) listFor(p []byte) *waitList {
 }
 
 // sendDataLocked sends one frame. cut says that a window made it shorter than
-// it might have been: such frames earn little, see Config.Patience.
+// it might have been: if it is tiny it earns nothing, see Config.Patience.
 func (c *Conn) sendDataLocked(s *Stream, p []byte, end, cut bool) {
 	c.out = c.out.orNew()
 	c.out.b = appendData(c.out.b, s.id, p, end)
@@ -163,11 +163,14 @@ func (c *Conn) sendDataLocked(s *Stream, p []byte, end, cut bool) {
 	s.served = false
 	s.window -= len(p)
 	c.sendWindow -= len(p)
+	credit := creditData // what the updates of both windows cost
 	if cut {
-		c.creditLocked(len(p) / creditBytes)
-	} else {
-		c.creditLocked(creditData)
+		credit = len(p) / creditBytes
+		if len(p) >= creditSmall {
+			credit = max(credit, creditData)
+		}
 	}
+	c.creditLocked(credit)
 	if end {
 		c.endSentLocked(s)
 	}

@@ -38,7 +38,8 @@ type Stream struct {
 	id                      uint32
 	turn                    uint64
 	state                   streamState
-	begun                   bool // the handler was called
+	given                   bool // to a worker
+	begun                   bool // the handler runs, or is about to: Begin has returned
 	err                     error
 	stopped                 stop
 	received                receipt
@@ -112,7 +113,11 @@ func (c *Conn) closeLocked(s *Stream, mayCome bool) {
 	s.state = streamClosed
 	c.open--
 	c.table.remove(s)
-	c.recent.add(s.id, mayCome)
+	if mayCome {
+		c.resets.add(s.id)
+	} else {
+		c.finished.add(s.id)
+	}
 	s.readable.Broadcast()
 	s.writable.Broadcast()
 }
@@ -164,7 +169,8 @@ func (s *Stream) Conn() *Conn { return s.c }
 // ID is the stream's number.
 func (s *Stream) ID() uint32 { return s.id }
 
-// Turn is the number of this use of the Stream, for Interrupt.
+// Turn is the number of this use of the Stream, for Interrupt. It is for Begin and
+// the handler to ask: others keep what these were told.
 func (s *Stream) Turn() uint64 { return s.turn }
 
 // Left reports whether the client has reset the stream, is gone, or was reset

@@ -1,6 +1,9 @@
 package http2
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // streamTable finds open streams by their number. Numbers of one client are
 // every second one in turn, so a few of its low bits spread them evenly.
@@ -57,37 +60,36 @@ func (t *streamTable) all() iter.Seq[*Stream] {
 	}
 }
 
-// recently is how many closed streams are remembered.
+// recently is how many closed streams of a kind are remembered.
 const recently = 128
 
-// closedRing remembers which streams were closed last, and whether more frames
-// may be on their way, because it was us who ended the stream before the client
-// had (RFC 9113, 5.1, "closed").
+// closedRing remembers streams that were closed in one way.
 type closedRing struct {
-	ids  []uint32 // number*2, +1 if frames may come
-	next int
+	ids       []uint32
+	next      int
+	forgotten uint32 // the highest number that is not remembered any more
 }
 
-func (r *closedRing) add(id uint32, mayCome bool) {
+func (r *closedRing) add(id uint32) {
 	if r.ids == nil {
 		r.ids = make([]uint32, recently)
 	}
-	v := id << 1
-	if mayCome {
-		v |= 1
-	}
-	r.ids[r.next] = v
+	r.forgotten = max(r.forgotten, r.ids[r.next])
+	r.ids[r.next] = id
 	r.next = (r.next + 1) % recently
 }
 
-// find reports whether a stream was closed recently, and whether frames may come.
-func (r *closedRing) find(id uint32) (known, mayCome bool) {
-	for _, v := range r.ids {
-		if v>>1 == id && v != 0 {
-			return true, v&1 != 0
-		}
-	}
-	return false, false
+// has reports whether a stream is remembered.
+func (r *closedRing) has(id uint32) bool { return slices.Contains(r.ids, id) }
+
+// mayHave reports whether a stream is remembered or may have been forgotten.
+func (r *closedRing) mayHave(id uint32) bool { return id <= r.forgotten || r.has(id) }
+
+// mayComeLocked reports whether frames may come on a stream that is not open,
+// because it was us who ended or refused it (RFC 9113, 5.1, "closed"). They are
+// ignored then, however late. When in doubt they may.
+func (c *Conn) mayComeLocked(id uint32) bool {
+	return c.final && id > c.acceptedID || c.resets.mayHave(id) && !c.finished.has(id)
 }
 
 // waitQueue is a list of streams, first in, first out. A stream is in one at most.

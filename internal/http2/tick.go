@@ -6,16 +6,20 @@ import "time"
 // Time-outs are late by that much; no request sets a timer.
 const tickEvery = time.Second
 
+// shortDrain is how long a connection without a stream is drained whose client
+// doesn't answer.
+const shortDrain = 250 * time.Millisecond
+
 // watched is what the tick remembers.
 type watched struct {
-	mark       uint64
-	markAt     time.Time // since when the reader waits for the same
-	wrote      uint64
-	wroteAt    time.Time // since when the writer writes the same
-	requests   uint64
-	restAt     time.Time // since when there is no stream
-	last       time.Time
-	drainTicks int
+	mark     uint64
+	markAt   time.Time // since when the reader waits for the same
+	wrote    uint64
+	wroteAt  time.Time // since when the writer writes the same
+	requests uint64
+	restAt   time.Time // since when there is no stream
+	last     time.Time
+	drainAt  time.Time // since when it is drained
 }
 
 // tickPeriod is tickEvery, or less if a time-out is very short.
@@ -50,7 +54,7 @@ func (c *Conn) wakeTick() {
 func (c *Conn) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.over || c.closing && c.ended != nil {
 		return
 	}
 	now := time.Now()
@@ -61,15 +65,38 @@ func (c *Conn) tick() {
 		c.killLocked(ErrTimeout)
 		return
 	}
-	if c.draining && !c.final {
-		if w.drainTicks++; w.drainTicks > 1 {
-			c.finalLocked()
-		}
+	if c.closing {
+		c.timer.Reset(c.tickPeriod())
+		return
 	}
+	c.ageHalvesLocked()
+	c.drainLocked(now)
 	next := c.restLocked(now)
-	if !c.closing {
-		c.timer.Reset(next)
+	c.timer.Reset(c.drainPeriodLocked(next))
+}
+
+// drainLocked goes on with a shutdown whose ping the client doesn't answer.
+func (c *Conn) drainLocked(now time.Time) {
+	if !c.draining || c.final {
+		return
 	}
+	w := &c.watched
+	limit := c.drainPeriodLocked(2 * c.tickPeriod())
+	if now.Sub(w.drainAt) < limit {
+		return
+	}
+	// A response that has ended just now may still be on its way.
+	rested := w.requests == c.requests && !w.restAt.IsZero() && now.Sub(w.restAt) >= tickEvery
+	c.brief = rested && !c.busyLocked()
+	c.finalLocked()
+}
+
+// drainPeriodLocked is when to look again, less if a shutdown waits for it.
+func (c *Conn) drainPeriodLocked(period time.Duration) time.Duration {
+	if c.draining && !c.final && !c.busyLocked() {
+		return min(period, shortDrain)
+	}
+	return period
 }
 
 // stalledLocked reports whether the peer has not moved for too long.
@@ -81,12 +108,13 @@ func (c *Conn) stalledLocked(now time.Time) bool {
 	if n := c.wrote.Load(); n != w.wrote {
 		w.wrote, w.wroteAt = n, now
 	}
-	switch stage(w.mark & stageMask) {
-	case stageHead:
+	switch st := stage(w.mark & stageMask); {
+	case c.closing: // the last frames are being written, and nothing is read
+	case st == stageHead:
 		if now.Sub(w.markAt) >= cfg.HeaderTimeout {
 			return true
 		}
-	case stageData:
+	case st == stageData:
 		if now.Sub(w.markAt) >= cfg.BodyIdleTimeout {
 			return true
 		}
@@ -95,11 +123,12 @@ func (c *Conn) stalledLocked(now time.Time) bool {
 }
 
 // restLocked ends a connection that has been without a stream for too long, and
-// lets one that rests hold little. It returns when to look again.
+// lets one that rests hold little. Frames don't matter to that, nor parts of
+// them. It returns when to look again.
 func (c *Conn) restLocked(now time.Time) time.Duration {
 	w := &c.watched
 	period := c.tickPeriod()
-	if c.open+c.running > 0 || stage(w.mark&stageMask) != stageRest {
+	if c.open+c.running > 0 {
 		w.restAt = time.Time{}
 		return period
 	}
@@ -112,13 +141,13 @@ func (c *Conn) restLocked(now time.Time) time.Duration {
 		c.finalLocked()
 		return period
 	}
-	if c.draining {
-		return period
+	if c.draining || stage(w.mark&stageMask) != stageRest {
+		return min(period, left)
 	}
 	c.resting.Store(true)
 	c.dismiss += c.idle
 	c.idle = 0
-	c.free = nil
+	c.free, c.halves = nil, nil
 	c.workCond.Broadcast()
 	return left
 }

@@ -16,6 +16,7 @@ func (c *Conn) dispatch() {
 			continue
 		}
 		c.running++
+		s.given = true
 		c.queue.push(s)
 		if c.idle > 0 {
 			c.idle--
@@ -51,7 +52,6 @@ func (c *Conn) work() {
 			continue
 		}
 		if s.state == streamOpen {
-			s.begun = true
 			c.mu.Unlock()
 			c.handle(s)
 			c.mu.Lock()
@@ -60,7 +60,9 @@ func (c *Conn) work() {
 	}
 }
 
-// handle calls the handler.
+// handle lets the owner prepare and calls the handler, unless the stream has
+// ended by then. Only from then on the owner is told that its client has left,
+// so what Begin sets is there for Left.
 func (c *Conn) handle(s *Stream) {
 	if c.srv.cfg.Panicked != nil {
 		defer func() {
@@ -69,19 +71,33 @@ func (c *Conn) handle(s *Stream) {
 			}
 		}()
 	}
-	c.srv.cfg.Handler(s)
+	if c.srv.cfg.Begin != nil {
+		c.srv.cfg.Begin(s)
+	}
+	if c.handleBegins(s) {
+		c.srv.cfg.Handler(s)
+	}
+}
+
+// handleBegins notes that the handler is about to run. It reports false if
+// nobody waits for it any more.
+func (c *Conn) handleBegins(s *Stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.begun = s.state == streamOpen
+	return s.begun
 }
 
 // finishLocked ends what a handler that has returned left open: a response
-// that is not complete is reset, and a request that nobody reads to its end is
-// given up without an error (RFC 9113, 8.1).
+// that is not complete is reset, and what comes of a request that nobody reads
+// to its end is dropped.
 func (c *Conn) finishLocked(s *Stream) {
-	if s.state == streamOpen {
-		code := CodeInternal
-		if s.sent {
-			code = CodeNo
-		}
-		c.resetLocked(s, code, ErrEnded)
+	switch {
+	case s.state != streamOpen:
+	case s.sent:
+		c.outlastLocked(s)
+	default:
+		c.resetLocked(s, CodeInternal, ErrEnded)
 	}
 	c.running--
 	c.freeLocked(s)
@@ -92,7 +108,7 @@ func (c *Conn) finishLocked(s *Stream) {
 func (c *Conn) freeLocked(s *Stream) {
 	c.dropLocked(s)
 	s.turn++
-	s.begun = false
+	s.given, s.begun = false, false
 	s.state = streamIdle
 	if cap(s.encoded) > keepRoom {
 		s.encoded = nil
