@@ -403,6 +403,10 @@ func TestADrainFinishesStreams(t *testing.T) {
 		answered <- err
 	}()
 	idle := dialFrames(t, g)
+	idle.headers(1, true, ":method", "OPTIONS", ":scheme", "https", ":authority", "a", ":path", "*")
+	if _, head := idle.await(1); idle.status(head) != "204" { // its handshake is over, for the proxy too
+		t.Errorf("OPTIONS * got %s", idle.status(head))
+	}
 	g.awaitStats("one in flight", func(s RouteStats) bool { return s.InUse == 1 })
 	g.cancel()
 	if typ, _ := idle.await(0); typ != frameGoAway2 {
