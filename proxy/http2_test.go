@@ -510,6 +510,25 @@ func TestParkedRequestsOfHTTP2FollowThePointer(t *testing.T) {
 	}
 }
 
+// A load generator of another make gets every response, whole, over a few
+// connections with many streams each.
+func TestH2loadGetsEveryResponse(t *testing.T) {
+	t.Parallel()
+	h2load, err := exec.LookPath("h2load")
+	if err != nil {
+		t.Skip("h2load is not installed (Debian: nghttp2-client)")
+	}
+	g := startRig(t, withHTTP2, permits(bulkhead.Config{MaxConcurrent: 1000}))
+	g.eu.Set(chaos.OK(5000))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, h2load, "-n", "2000", "-c", "4", "-m", "25", "https://"+g.tlsAddr()+"/").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed, 0 errored, 0 timeout") ||
+		!strings.Contains(string(out), "status codes: 2000 2xx") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // However soon after its head a stream is reset, its request ends with it.
 func TestNoRequestOutlivesItsStream(t *testing.T) {
 	t.Parallel()
