@@ -145,6 +145,9 @@ func (c *conn) serve() {
 	}
 }
 
+// place implements slots' member: where the connection is on the roster.
+func (c *conn) place() *int { return &c.slot }
+
 // retire ends the connection's wait for a request. What is under way is
 // finished.
 func (c *conn) retire() {

@@ -3,96 +3,18 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/fairlead/fairlead/bulkhead"
-	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/chaos"
 )
-
-// withHTTP2 adds a TLS listener that offers HTTP/2.
-func withHTTP2(g *rig, cfg *Config) {
-	withTLS(g, cfg)
-	cfg.TLS = serverTLS()
-	cfg.TLS.NextProtos = []string{"h2", "http/1.1"}
-}
-
-// overHTTP2 lets every client of a test come by HTTP/2, through a proxy of
-// another make.
-func overHTTP2(g *rig, cfg *Config) {
-	withHTTP2(g, cfg)
-	g.door = func(t testing.TB, target string) string {
-		tr := transportTo(t, target)
-		s := httptest.NewServer(&httputil.ReverseProxy{
-			Rewrite: func(r *httputil.ProxyRequest) {
-				r.SetURL(&url.URL{Scheme: "https", Host: target})
-				r.Out.Host = r.In.Host
-			},
-			Transport: tr, FlushInterval: -1,
-			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-			ErrorLog:     quiet(),
-		})
-		s.Config.ErrorLog = quiet()
-		t.Cleanup(s.Close)
-		return s.Listener.Addr().String()
-	}
-}
-
-// transportTo is Go's own client of HTTP/2 alone, for whatever host.
-func transportTo(t testing.TB, target string) *http.Transport {
-	t.Helper()
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	tr := &http.Transport{
-		TLSClientConfig: clientTLS(), Protocols: protocols, DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", target)
-		},
-	}
-	t.Cleanup(tr.CloseIdleConnections)
-	return tr
-}
-
-func (g *rig) http2Client() *http.Client {
-	return &http.Client{Transport: transportTo(g.t, g.tlsAddr()), Timeout: patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
-
-// ask2 sends a request over HTTP/2 and reads its response.
-func ask2(t testing.TB, c *http.Client, method, path string, body io.Reader) (*http.Response, string, error) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "https://a"+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Chaos-Id", chaos.NewID())
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return resp, string(b), err
-}
 
 func TestHTTP2IsServedAndSaysWhereItCameFrom(t *testing.T) {
 	t.Parallel()
@@ -119,70 +41,6 @@ func TestHTTP2IsServedAndSaysWhereItCameFrom(t *testing.T) {
 		if !strings.Contains(head, want) {
 			t.Errorf("the origin was sent no %q:\n%s", want, head)
 		}
-	}
-}
-
-func TestBodiesOfAnySizeGoBothWaysOverHTTP2(t *testing.T) {
-	t.Parallel()
-	g := startRig(t, withHTTP2)
-	c := g.http2Client()
-	for _, size := range []int{0, 1, 100, 5_000, 70_000, 3_000_000} {
-		for _, known := range []bool{true, false} {
-			var body io.Reader = bytes.NewReader(make([]byte, size))
-			if !known {
-				body = io.MultiReader(body)
-			}
-			id := chaos.NewID()
-			req, _ := http.NewRequestWithContext(t.Context(), "POST", "https://a/", body)
-			req.Header.Set("Chaos-Id", id)
-			req.Header.Set("Chaos-Size", fmt.Sprint(size))
-			resp, err := c.Do(req)
-			if err != nil {
-				t.Fatalf("%d, known %v: %v", size, known, err)
-			}
-			got, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err != nil || resp.StatusCode != 200 {
-				t.Fatalf("%d, known %v: %d, %v", size, known, resp.StatusCode, err)
-			}
-			arrived := g.eu.Arrivals(id)
-			if len(arrived) != 1 || arrived[0].BodyLen != int64(size) || !arrived[0].BodyWhole {
-				t.Errorf("%d, known %v: arrived %+v, answered %d bytes", size, known, arrived, len(got))
-			}
-		}
-	}
-}
-
-func TestTrailersTravelBothWaysOverHTTP2(t *testing.T) {
-	t.Parallel()
-	said := make(chan string, 1)
-	g := startRig(t, withHTTP2, alone, withOrigin(script(t, func(_ int, p *peer) {
-		if _, ok := p.head(); !ok {
-			return
-		}
-		var all strings.Builder
-		for !strings.Contains(all.String(), "\r\n\r\n") {
-			s := p.read(1)
-			if s == "" {
-				return
-			}
-			all.WriteString(s)
-		}
-		said <- all.String()
-		p.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n")
-	})))
-	req, _ := http.NewRequestWithContext(t.Context(), "POST", "https://a/", io.MultiReader(strings.NewReader("body")))
-	req.Trailer = http.Header{"X-Up": {"9"}}
-	resp, err := g.http2Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "hi" || resp.Trailer.Get("X-Sum") != "7" {
-		t.Errorf("%q, %v, trailers %v", b, err, resp.Trailer)
-	}
-	if got := <-said; !strings.Contains(strings.ToLower(got), "x-up: 9\r\n") {
-		t.Errorf("the origin was sent %q", got)
 	}
 }
 
@@ -247,23 +105,6 @@ func TestStreamsOfOneConnectionTakePermitsOfTheirOwn(t *testing.T) {
 	if count[200] != 5 || count[503] != 15 {
 		t.Errorf("statuses: %v", count)
 	}
-}
-
-// A client that resets its stream leaves, and its origin's connection with it.
-func TestAClientThatResetsItsStreamHasLeft(t *testing.T) {
-	t.Parallel()
-	g := startRig(t, withHTTP2)
-	g.eu.Set(chaos.Hang())
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		g.awaitStats("one in flight", func(s RouteStats) bool { return s.InUse == 1 })
-		cancel()
-	}()
-	req, _ := http.NewRequestWithContext(ctx, "GET", "https://a/", nil)
-	if _, err := g.http2Client().Do(req); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-	g.awaitStats("left", func(s RouteStats) bool { return s.Left == 1 && atRest(s) })
 }
 
 func TestTimeOutsHoldOverHTTP2(t *testing.T) {
@@ -489,27 +330,6 @@ func TestARestingHTTP2ConnectionMakesRoom(t *testing.T) {
 	}
 }
 
-func TestParkedRequestsOfHTTP2FollowThePointer(t *testing.T) {
-	t.Parallel()
-	g := startRig(t, withHTTP2, policy(func(p *failover.PolicyConfig) { p.Unsafe, p.ParkTimeout = failover.UnsafePark, patience }))
-	g.eu.Down()
-	c := g.http2Client()
-	answered := make(chan string, 1)
-	go func() {
-		resp, _, err := ask2(t, c, "POST", "/", strings.NewReader("body"))
-		if err != nil {
-			answered <- err.Error()
-			return
-		}
-		answered <- fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Proxy-Status"))
-	}()
-	g.awaitStats("parked", func(s RouteStats) bool { return s.ParkedNow == 1 })
-	g.pointer.Verdict(failover.RolePrimary, false)
-	if got := <-answered; !strings.HasPrefix(got, "200 ") || !strings.Contains(got, "us") {
-		t.Errorf("got %s", got)
-	}
-}
-
 // A load generator of another make gets every response, whole, over a few
 // connections with many streams each.
 func TestH2loadGetsEveryResponse(t *testing.T) {
@@ -591,172 +411,5 @@ func TestCurlSpeaksHTTP2(t *testing.T) {
 	}
 	if err != nil || string(out) != "2 200" {
 		t.Errorf("curl says %q, %v", out, err)
-	}
-}
-
-// Frame types (RFC 9113, 6).
-const (
-	frameData2    = 0
-	frameHeaders2 = 1
-	frameReset2   = 3
-	frameGoAway2  = 7
-	frameWindow2  = 8
-)
-
-// frames is a client that writes and reads frames by hand.
-type frames struct {
-	t   testing.TB
-	nc  net.Conn
-	enc *hpack.Encoder
-	buf bytes.Buffer
-	dec *hpack.Decoder
-}
-
-// dialFrames connects over TLS, agrees on h2, and sends the preface.
-func dialFrames(t testing.TB, g *rig) *frames { return dialFramesTo(t, g.tlsAddr()) }
-
-func dialFramesTo(t testing.TB, addr string) *frames {
-	t.Helper()
-	cfg := clientTLS()
-	cfg.NextProtos = []string{"h2"}
-	nc, err := tls.Dial("tcp", addr, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(patience))
-	f := &frames{t: t, nc: nc, dec: hpack.NewDecoder(4096, nil)}
-	f.enc = hpack.NewEncoder(&f.buf)
-	_, _ = io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-	f.write(4, 0, 0, nil)
-	return f
-}
-
-func (f *frames) write(typ, flags byte, id uint32, p []byte) {
-	f.t.Helper()
-	head := []byte{byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p)), typ, flags}
-	head = binary.BigEndian.AppendUint32(head, id)
-	if _, err := f.nc.Write(append(head, p...)); err != nil {
-		f.t.Errorf("write: %v", err)
-	}
-}
-
-func (f *frames) settings(id uint16, v uint32) {
-	f.write(4, 0, 0, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, id), v))
-}
-
-func (f *frames) headers(id uint32, end bool, fields ...string) {
-	f.buf.Reset()
-	for i := 0; i < len(fields); i += 2 {
-		_ = f.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-	}
-	block := bytes.Clone(f.buf.Bytes())
-	flags := byte(0)
-	if end {
-		flags = 1
-	}
-	first := block[:min(len(block), 16<<10)]
-	block = block[len(first):]
-	if len(block) == 0 {
-		flags |= 4
-	}
-	f.write(1, flags, id, first)
-	for len(block) > 0 {
-		piece := block[:min(len(block), 16<<10)]
-		block = block[len(piece):]
-		last := byte(0)
-		if len(block) == 0 {
-			last = 4
-		}
-		f.write(9, last, id, piece)
-	}
-}
-
-func (f *frames) data(id uint32, end bool, p string) {
-	flags := byte(0)
-	if end {
-		flags = 1
-	}
-	f.write(0, flags, id, []byte(p))
-}
-
-// grant opens a window for n more bytes.
-func (f *frames) grant(id uint32, n int) {
-	f.write(8, 0, id, binary.BigEndian.AppendUint32(nil, uint32(n)))
-}
-
-// await reads frames until one of that stream; of the connection's own only
-// GOAWAY counts.
-func (f *frames) await(id uint32) (typ byte, p []byte) {
-	f.t.Helper()
-	for {
-		var head [9]byte
-		if _, err := io.ReadFull(f.nc, head[:]); err != nil {
-			f.t.Fatalf("no frame of stream %d: %v", id, err)
-		}
-		p := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
-		if _, err := io.ReadFull(f.nc, p); err != nil {
-			f.t.Fatalf("a frame is cut short: %v", err)
-		}
-		if binary.BigEndian.Uint32(head[5:]) == id && (id > 0 || head[3] == frameGoAway2) {
-			return head[3], p
-		}
-	}
-}
-
-// status is that of a field block.
-func (f *frames) status(block []byte) string {
-	f.t.Helper()
-	fields, err := f.dec.DecodeFull(block)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, h := range fields {
-		if h.Name == ":status" {
-			return h.Value
-		}
-	}
-	return ""
-}
-
-// BenchmarkExchangeOverHTTP2 is a GET of 1 KiB on a stream of its own. The
-// client, which is included, allocates nothing but what crypto/tls does.
-func BenchmarkExchangeOverHTTP2(b *testing.B) {
-	_, addr := benchProxy(b, 1<<10, true)
-	f := dialFramesTo(b, addr)
-	_ = f.nc.SetDeadline(time.Time{})
-	f.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
-	request := append([]byte{0, 0, 0, 1, 5, 0, 0, 0, 0}, 0x82, 0x87, 0x84, 0x41, 1, 'a') // the static table's GET, https and /
-	request[2] = byte(len(request) - 9)
-	update := []byte{0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 4, 0}
-	br := newReader(f.nc)
-	// next reads frames until the end of a stream.
-	next := func() {
-		for {
-			head, err := br.Peek(9)
-			if err != nil {
-				b.Fatal(err)
-			}
-			n, typ, flags := int(head[1])<<8|int(head[2]), head[3], head[4]
-			if _, err := br.Discard(9 + n); err != nil {
-				b.Fatal(err)
-			}
-			switch {
-			case typ == frameReset2 || typ == frameGoAway2:
-				b.Fatalf("a frame of type %d", typ)
-			case typ <= frameHeaders2 && flags&1 != 0:
-				return
-			}
-		}
-	}
-	next()
-	b.ReportAllocs()
-	id := uint32(3)
-	for b.Loop() {
-		binary.BigEndian.PutUint32(request[5:], id)
-		id += 2
-		_, _ = f.nc.Write(request)
-		_, _ = f.nc.Write(update)
-		next()
 	}
 }

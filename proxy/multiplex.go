@@ -32,10 +32,10 @@ type multiplex struct {
 	h2   *http2.Conn
 
 	mu      sync.Mutex
-	streams []*stream // those that are being served; each knows its slot. guarded by mu
-	rested  int64     // since when there has been none, in the server's time; guarded by mu
-	leaving bool      // it was asked to end; guarded by mu
-	seen    []*stream // the sweep's own copy
+	streams slots[*stream] // those that are being served; guarded by mu
+	rested  int64          // since when there has been none, in the server's time; guarded by mu
+	leaving bool           // it was asked to end; guarded by mu
+	seen    []*stream      // the sweep's own copy
 }
 
 // newHTTP2Server makes what all HTTP/2 connections share.
@@ -121,19 +121,14 @@ func streamOf(hs *http2.Stream) *stream {
 func (m *multiplex) add(st *stream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	st.slot = len(m.streams)
-	m.streams = append(m.streams, st)
+	m.streams.add(st)
 }
 
 func (m *multiplex) remove(st *stream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := len(m.streams) - 1
-	moved := m.streams[last]
-	m.streams[st.slot], moved.slot = moved, st.slot
-	m.streams[last] = nil
-	m.streams = m.streams[:last]
-	if last == 0 {
+	m.streams.remove(st)
+	if len(m.streams) == 0 {
 		m.rested = m.conn.srv.clock.coarse.Load()
 	}
 }

@@ -37,6 +37,9 @@ func newStream(m *multiplex, hs *http2.Stream) *stream {
 	return st
 }
 
+// place implements slots' member: where the stream is in its multiplex.
+func (st *stream) place() *int { return &st.slot }
+
 // serve is the handler of one request.
 func (st *stream) serve() {
 	x := &st.x

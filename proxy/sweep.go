@@ -42,25 +42,20 @@ func (c *clock) tick(now time.Time) {
 // roster is the set of client connections.
 type roster struct {
 	mu    sync.Mutex
-	conns []*conn // guarded by mu; each knows its slot
-	seen  []*conn // the sweep's own copy
+	conns slots[*conn] // guarded by mu
+	seen  []*conn      // the sweep's own copy
 }
 
 func (r *roster) add(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.slot = len(r.conns)
-	r.conns = append(r.conns, c)
+	r.conns.add(c)
 }
 
 func (r *roster) remove(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last := len(r.conns) - 1
-	moved := r.conns[last]
-	r.conns[c.slot], moved.slot = moved, c.slot
-	r.conns[last] = nil
-	r.conns = r.conns[:last]
+	r.conns.remove(c)
 }
 
 func (r *roster) size() int {

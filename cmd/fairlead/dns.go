@@ -58,8 +58,11 @@ func newNames(cfg *config.Config, pointers []*failover.Group, w watcher) (*names
 		return n, nil
 	}
 	var err error
-	n.nameserver, err = nameserver.New(n.zone(cfg, pointers, following, w))
-	return n, err
+	if n.nameserver, err = nameserver.New(n.zone(cfg, pointers, following, w)); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
 }
 
 // dnsHost is the name that an origin's addresses are looked up by, in lower
@@ -190,6 +193,13 @@ func (n *names) listen() (net.Addr, error) {
 		return nil, nil
 	}
 	return n.nameserver.Listen()
+}
+
+// unlisten closes what listen opened, where run isn't going to be called.
+func (n *names) unlisten() {
+	if n.nameserver != nil {
+		_ = n.nameserver.Close()
+	}
 }
 
 // run looks up, answers and follows until ctx ends. Changed is told of each

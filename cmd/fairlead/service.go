@@ -130,13 +130,14 @@ func (s *service) close() { s.names.close() }
 
 // listen opens all sockets. The nameserver's address is nil if there is none.
 func (s *service) listen() (clients []net.Addr, dns net.Addr, err error) {
-	if clients, err = s.proxy.Listen(); err != nil {
+	if dns, err = s.names.listen(); err != nil {
 		return nil, nil, err
 	}
-	if dns, err = s.names.listen(); err != nil {
-		s.proxy.Close()
+	if clients, err = s.proxy.Listen(); err != nil {
+		s.names.unlisten()
+		return nil, nil, err
 	}
-	return clients, dns, err
+	return clients, dns, nil
 }
 
 // run serves until ctx ends and the drain is over, which force shortens.

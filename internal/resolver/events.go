@@ -24,7 +24,7 @@ const (
 	Expired
 )
 
-// String is the kind as it stands in logs.
+// String is the kind's name, such as "dns_failing".
 func (k EventKind) String() string {
 	switch k {
 	case Changed:
