@@ -634,15 +634,19 @@ func TestSection8Point1InformationalResponsesAndTrailers(t *testing.T) {
 }
 
 func TestSection8Point1RequestTrailersComeAfterTheBody(t *testing.T) {
+	here := make(chan struct{})
 	p := connect(t, Config{Handler: func(s *Stream) {
+		<-here
 		if s.Trailers() != nil {
-			t.Error("trailers before the end")
+			t.Error("trailers before the body was read")
 		}
 		echo(s)
 	}}).greet()
 	p.headers(1, false, postHead...)
 	p.data(1, false, "abc")
 	p.headers(1, true, "x-sum", "3")
+	p.alive() // all of it is here
+	close(here)
 	r := p.wantStatus(1, "200")
 	if r.body != "abc" || len(r.trailers) != 1 || r.trailers[0] != [2]string{"x-sum", "3"} {
 		t.Errorf("got %+v", r)

@@ -209,11 +209,11 @@ func (s *Stream) Buffered() (n int, whole bool) {
 }
 
 // Trailers are the fields that came after the body, nil before ReadBody has
-// returned io.EOF.
+// returned all of it: they may be here before the body has been read.
 func (s *Stream) Trailers() []Field {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	if !s.tail.ready {
+	if !s.tail.ready || s.received.chunks.size > 0 {
 		return nil
 	}
 	return s.tail.fields
