@@ -15,7 +15,7 @@ func (x *exchange) logAccess() {
 	if x.record == nil {
 		x.record = []zap.Field{zap.Inline(x)}
 	}
-	core := x.srv.access
+	core := x.snap.access
 	entry := zapcore.Entry{Level: zapcore.InfoLevel, Time: x.srv.clock.epoch.Add(time.Duration(x.end)), Message: "request"}
 	_ = core.Write(entry, x.record)
 }

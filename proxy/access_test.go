@@ -153,12 +153,12 @@ func loggedExchange(tb testing.TB, core zapcore.Core) *exchange {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	x := &exchange{srv: srv, peer: []byte("203.0.113.7"), proto: "http"}
+	x := &exchange{srv: srv, snap: srv.current(), peer: []byte("203.0.113.7"), proto: "http"}
 	if err := x.req.Parse([]byte("GET /product/4711?color=red&size=xl HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: test\r\n\r\n")); err != nil {
 		tb.Fatal(err)
 	}
 	x.id = x.requestID()
-	x.route = srv.table.routes[0]
+	x.route = srv.current().table.routes[0]
 	x.pointer = x.route.pointer.Pointer()
 	x.start = srv.clock.now()
 	x.end = x.start + int64(1234567*time.Nanosecond)

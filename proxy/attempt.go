@@ -58,8 +58,8 @@ func (x *exchange) try(l *leg, nth int) failover.Outcome {
 	if a.counts {
 		l.refusing.Store(x.outcome.Class.Unsent())
 	}
-	if (a.counts || x.outcome.Class == failover.ClassBreakerOpen) && x.srv.cfg.OnFailure != nil {
-		x.srv.cfg.OnFailure(l.origin.name, x.outcome)
+	if (a.counts || x.outcome.Class == failover.ClassBreakerOpen) && x.snap.cfg.OnFailure != nil {
+		x.snap.cfg.OnFailure(l.origin.name, x.outcome)
 	}
 	return x.outcome
 }
@@ -215,7 +215,7 @@ func (x *exchange) readHead(n int) failover.Outcome {
 	head, filled, scanned := roomBefore, roomBefore+n, 0
 	for interim := 0; interim <= maxInterim; {
 		end, err := http1.HeadEnd(b.resp[head:filled], scanned)
-		if err != nil || end > x.srv.maxHead || end == 0 && filled-head >= x.srv.maxHead {
+		if err != nil || end > x.snap.maxHead || end == 0 && filled-head >= x.snap.maxHead {
 			return x.malformed()
 		}
 		if end == 0 {
@@ -224,7 +224,7 @@ func (x *exchange) readHead(n int) failover.Outcome {
 			case full && head > roomBefore: // interim responses that were relayed make room
 				filled = roomBefore + copy(b.resp[roomBefore:], b.resp[head:filled])
 				head = roomBefore
-			case full && !b.growResp(x.srv.maxHead):
+			case full && !b.growResp(x.snap.maxHead):
 				return x.malformed()
 			}
 			n, err := x.oc.Read(b.resp[filled : len(b.resp)-roomAfter])

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"net/netip"
 	"time"
 
@@ -75,6 +76,11 @@ type Config struct {
 	// IP literals. It must be safe for concurrent use. Nil: the system's
 	// resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// Inherit gives the socket that another process handed over for an address
+	// of Listen or TLSListen, as it is written there, or nil: it is bound then.
+	// The Server closes it. Nil: there are none.
+	Inherit func(address string) (net.Listener, error)
 
 	Origins []Origin
 	Groups  []Group

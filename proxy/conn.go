@@ -64,7 +64,7 @@ const (
 	nextClose             // is at its end
 )
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, door *listener, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, stream: nc, fd: noFD}
 	c.tcp, _ = nc.(*net.TCPConn)
 	if sc, ok := nc.(syscall.Conn); ok && netx.CanTry {
@@ -75,27 +75,23 @@ func newConn(s *Server, nc net.Conn) *conn {
 		c.x.peer = ip.AppendTo(nil)
 		c.x.trusted = s.trusts(ip)
 	}
-	c.x.srv, c.x.client, c.x.proto, c.x.plain = s, c, "http", true
+	c.x.srv, c.x.door, c.x.client, c.x.proto, c.x.plain = s, door, c, "http", true
 	c.x.call, c.x.space = c.x.callOrigin, c.x.respSpace
 	c.x.wake, c.x.revive = c.wake, c.revive
 	c.ready = c.onReadable
 	c.x.until = noLimit
 	c.x.mark.Store(at(phaseIdle, noLimit))
-	return c
-}
-
-// newTLSConn makes a connection whose client has to agree on TLS first.
-func newTLSConn(s *Server, nc net.Conn) *conn {
-	c := newConn(s, nc)
-	c.x.proto, c.x.plain = "https", false
-	c.sec = newSecure(c, s.tls)
-	c.stream = c.sec
+	if cfg := door.speaks.Load().tls; cfg != nil { // its client has to agree on TLS first
+		c.x.proto, c.x.plain = "https", false
+		c.sec = newSecure(c, cfg)
+		c.stream = c.sec
+	}
 	return c
 }
 
 // trusts reports whether a peer's identity fields are believed.
 func (s *Server) trusts(ip netip.Addr) bool {
-	for _, p := range s.cfg.TrustedProxies {
+	for _, p := range s.current().cfg.TrustedProxies {
 		if p.Contains(ip) {
 			return true
 		}
@@ -148,14 +144,14 @@ func (c *conn) serve() {
 // place implements slots' member: where the connection is on the roster.
 func (c *conn) place() *int { return &c.slot }
 
-// retire ends the connection's wait for a request. What is under way is
-// finished.
-func (c *conn) retire() {
+// retire has the connection end when what is under way on it is finished; in a
+// hurry, also its wait for a request.
+func (c *conn) retire(v leaving) {
 	if m := c.many.Load(); m != nil {
 		m.retire()
-		return
+	} else if v == hurried {
+		c.x.interruptIdle()
 	}
-	c.x.interruptIdle()
 }
 
 // makeRoom ends the connection if it does nothing but wait.
@@ -181,7 +177,7 @@ func (c *conn) interrupt(why cause) {
 func (c *conn) waits() (until int64, ok bool) {
 	if m := c.many.Load(); m != nil {
 		since, ok := m.resting()
-		return since + int64(c.srv.idleTimeout()), ok
+		return since + int64(c.srv.current().idleTimeout()), ok
 	}
 	mark := c.x.mark.Load()
 	until = mark &^ phaseBits
@@ -190,7 +186,7 @@ func (c *conn) waits() (until int64, ok bool) {
 		return until, true
 	case phaseHandshake:
 		// As if it had the time of a wait for a request.
-		return until + int64(c.srv.idleTimeout()-c.srv.handshakeTimeout), true
+		return until + int64(c.srv.current().idleTimeout()-c.srv.current().cfg.HandshakeTimeout), true
 	}
 	return 0, false
 }
@@ -244,9 +240,9 @@ func (c *conn) turn() bool {
 // rest gives the buffers back and begins the wait for a request.
 func (c *conn) rest() {
 	c.dropBuffers()
-	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.idleTimeout())))
+	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.current().idleTimeout())))
 	// After the mark: a drain either finds the connection idle or is seen here.
-	if c.srv.draining.Load() {
+	if _, now := c.x.door.leaves(); now {
 		c.last = true
 	}
 }
@@ -271,7 +267,7 @@ func (c *conn) parse() (ok bool, err error) {
 		c.skipped += n
 	}
 	if c.r == c.w {
-		if c.skipped > c.srv.maxHead {
+		if c.skipped > c.srv.current().maxHead {
 			return false, http1.TooLarge(nil)
 		}
 		return false, nil
@@ -281,15 +277,15 @@ func (c *conn) parse() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if end == 0 || end > c.srv.maxHead {
-		if end > 0 || len(in) >= c.srv.maxHead {
-			return false, http1.TooLarge(in[:min(len(in), c.srv.maxHead)])
+	if end == 0 || end > c.srv.current().maxHead {
+		if end > 0 || len(in) >= c.srv.current().maxHead {
+			return false, http1.TooLarge(in[:min(len(in), c.srv.current().maxHead)])
 		}
 		c.scanned = len(in)
 		c.awaitHead()
 		return false, nil
 	}
-	if c.srv.cfg.H2C && c.sec == nil && c.x.start == 0 && string(in[:end]) == h2cHead {
+	if c.srv.current().cfg.H2C && c.sec == nil && c.x.start == 0 && string(in[:end]) == h2cHead {
 		return false, errHTTP2
 	}
 	if err := c.x.req.Parse(in[:end]); err != nil {
@@ -302,7 +298,7 @@ func (c *conn) parse() (ok bool, err error) {
 // awaitHead begins the time in which a head that has begun must be there.
 func (c *conn) awaitHead() {
 	if c.headBy == 0 {
-		c.headBy = after(c.srv.clock.now(), c.srv.cfg.RequestHeaderTimeout)
+		c.headBy = after(c.srv.clock.now(), c.srv.current().cfg.RequestHeaderTimeout)
 		c.x.mark.Store(at(phaseHead, c.headBy))
 	}
 }
@@ -347,7 +343,7 @@ func (c *conn) space() []byte {
 		c.r, c.w = 0, c.w-c.r
 	}
 	if c.w == len(b.in) {
-		grown := make([]byte, min(2*len(b.in), c.srv.maxHead+inSize))
+		grown := make([]byte, min(2*len(b.in), c.srv.current().maxHead+inSize))
 		copy(grown, b.in[:c.w])
 		b.in = grown
 	}

@@ -89,7 +89,9 @@ func (c *conn) onReadable(fd uintptr) bool {
 			return true
 		}
 		c.w += n
-		c.last = c.last && c.srv.draining.Load()
+		if c.last {
+			_, c.last = c.x.door.leaves()
+		}
 		if c.next = c.serveBuffered(); c.next != nextRead {
 			return true
 		}

@@ -43,7 +43,7 @@ func (c *conn) interim(resp *http1.Response) error {
 	}
 	head := http1.AppendResponseHead(nil, resp, &http1.ResponseOut{Body: http1.BodyNone})
 	// The sweeper watches the origin's time now, so this write has a limit of its own.
-	if limit := c.srv.cfg.BodyIdleTimeout; limit > 0 {
+	if limit := c.srv.current().cfg.BodyIdleTimeout; limit > 0 {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
 		defer c.x.unlessInterrupted(func() { _ = c.nc.SetWriteDeadline(time.Time{}) })
 	}
@@ -217,7 +217,7 @@ func (c *conn) appendRefusal(dst []byte, r *refusal, end bool, id []byte) []byte
 		dst = append(dst, "\r\nAllow: "...)
 		dst = append(dst, r.allow...)
 	}
-	if c.srv.cfg.ProxyStatus {
+	if c.srv.current().cfg.ProxyStatus {
 		dst = append(dst, "\r\nProxy-Status: "...)
 		dst = appendProxyStatus(dst, r)
 	}

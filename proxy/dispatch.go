@@ -7,6 +7,7 @@ import "github.com/fairlead/fairlead/failover"
 func (x *exchange) dispatch() {
 	var parkUntil int64
 	for {
+		x.rebind()
 		x.pointer = x.route.pointer.Pointer()
 		l := x.route.legs[x.pointer.Target]
 		if l == nil {

@@ -106,7 +106,7 @@ func TestADrainFinishesWhatIsInFlightAndSaysClose(t *testing.T) {
 			g.awaitStats("permit", func(s RouteStats) bool { return s.InUse == 1 })
 			chaos.Await(t, patience, "request", func() bool { return len(g.eu.AllArrivals()) == 1 })
 			g.cancel()
-			chaos.Await(t, patience, "drain", g.srv.draining.Load)
+			chaos.Await(t, patience, "drain", g.draining)
 			if err := c.Send(tt.during); err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestARequestThatCrossesTheDrainIsServed(t *testing.T) {
 			}
 			readHead(t, c)
 			g.cancel()
-			chaos.Await(t, patience, "drain", g.srv.draining.Load)
+			chaos.Await(t, patience, "drain", g.draining)
 			if err := c.Send(get); err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestADrainThatBeginsInTheMiddleOfAStreamedExchangeEnds(t *testing.T) {
 	}
 	readHead(t, c)
 	g.cancel()
-	chaos.Await(t, patience, "drain", g.srv.draining.Load)
+	chaos.Await(t, patience, "drain", g.draining)
 	close(finish)
 	if got, err := c.Read(10); got != "0123456789" {
 		t.Fatalf("got %q, %v", got, err)
@@ -250,7 +250,7 @@ func TestADrainIsForcedWhenItsTimeIsUp(t *testing.T) {
 					c.Close()
 				}()
 				g.cancel()
-				chaos.Await(t, patience, "drain", g.srv.draining.Load)
+				chaos.Await(t, patience, "drain", g.draining)
 				if how == "Close" {
 					g.srv.Close()
 				}

@@ -19,6 +19,8 @@ import (
 type exchange struct {
 	watch
 	srv    *Server
+	snap   *snapshot // the configuration at work
+	door   *listener // by which the client came
 	client client
 	req    http1.Request
 	resp   http1.Response
@@ -132,7 +134,7 @@ func (x *exchange) serve() {
 
 // begin resets what the last exchange left.
 func (x *exchange) begin() {
-	x.start = x.srv.clock.now()
+	x.start, x.snap = x.srv.clock.now(), x.srv.current()
 	x.route, x.pointer, x.leg = nil, nil, nil
 	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
 	x.queued, x.parked = 0, 0
@@ -151,7 +153,7 @@ func (x *exchange) admit() *refusal {
 	if x.req.Form == http1.FormAsterisk {
 		return answerOptions
 	}
-	if err := http1.CheckPath(x.req.Path, x.srv.cfg.KeepEncodedSlash); err != nil {
+	if err := http1.CheckPath(x.req.Path, x.snap.cfg.KeepEncodedSlash); err != nil {
 		return refuseHead(err)
 	}
 	if r := x.redirect(); r != nil {
@@ -160,12 +162,12 @@ func (x *exchange) admit() *refusal {
 	if x.req.Looped(x.srv.instance) {
 		return refuseLoop
 	}
-	table := x.srv.table
+	table := x.snap.table
 	i := table.router.Match(x.req.Method, x.req.Host, x.req.Path)
 	if i < 0 {
 		return refuseNoRoute
 	}
-	x.route = table.routes[i]
+	x.bind(table.routes[i])
 	if x.body.tooLarge(x.route.maxBody) {
 		return refuseBodyTooLarge
 	}
@@ -173,10 +175,28 @@ func (x *exchange) admit() *refusal {
 	x.accepted = true
 	x.result = resultFailed
 	x.limit(after(x.start, x.route.timeout))
-	fromPeer := x.trusted && x.req.Get(http1.FieldFailoverAttempt) != nil
-	x.replayable = x.route.policy.CoversMethod(x.req.Method) && !x.body.present()
-	x.covered, x.whyNot = x.route.policy.Covers(x.req.Method, x.body.present(), fromPeer)
 	return x.acquire(x.route.bulk.Acquire)
+}
+
+// bind makes r the exchange's route.
+func (x *exchange) bind(r *routeState) {
+	x.route = r
+	fromPeer := x.trusted && x.req.Get(http1.FieldFailoverAttempt) != nil
+	x.replayable = r.policy.CoversMethod(x.req.Method) && !x.body.present()
+	x.covered, x.whyNot = r.policy.Covers(x.req.Method, x.body.present(), fromPeer)
+}
+
+// rebind takes what a reload has made of the exchange's route since, so that
+// one that waited goes where it would go now. A route that is gone stays.
+func (x *exchange) rebind() {
+	now := x.srv.current()
+	if now == x.snap {
+		return
+	}
+	x.snap = now
+	if r := now.table.named[x.route.name]; r != nil {
+		x.bind(r)
+	}
 }
 
 // acquire takes a permit, waiting in the queue in the given way if there is none.
@@ -237,7 +257,7 @@ func (x *exchange) refuse(r *refusal) {
 		x.closeAfter = true
 		return
 	}
-	if r.end || x.body.unread() || x.srv.draining.Load() {
+	if r.end || x.body.unread() || x.leaving() {
 		x.closeAfter = true
 	}
 	x.status, x.refusal = r.status, r
@@ -245,10 +265,16 @@ func (x *exchange) refuse(r *refusal) {
 	x.client.refuse(x, r)
 }
 
+// leaving reports whether the client's connection is to end with this response.
+func (x *exchange) leaving() bool {
+	soon, _ := x.door.leaves()
+	return soon
+}
+
 // idleDeadline is when no byte will have moved for too long, from now. The
 // coarse clock is up to one sweep behind.
 func (x *exchange) idleDeadline() int64 {
-	return after(x.srv.clock.coarse.Load()+int64(sweepEvery), x.srv.cfg.BodyIdleTimeout)
+	return after(x.srv.clock.coarse.Load()+int64(sweepEvery), x.srv.current().cfg.BodyIdleTimeout)
 }
 
 // release returns the permit, if it is held.
@@ -268,10 +294,11 @@ func (x *exchange) finish() {
 	} else {
 		x.srv.refused.Add(1)
 	}
-	if x.srv.access != nil {
+	if x.snap.access != nil {
 		x.end = x.srv.clock.now()
 		x.logAccess()
 	}
+	x.snap, x.route, x.leg = nil, nil, nil // a connection at rest keeps no configuration alive
 }
 
 // abandon gives back what the exchange holds after a panic, which is nobody's

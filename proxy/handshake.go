@@ -129,9 +129,9 @@ func secureConfig(cfg *tls.Config) *tls.Config {
 // be served on it.
 func (c *conn) handshake() bool {
 	s, sock := c.srv, &c.sec.sock
-	c.x.mark.Store(at(phaseHandshake, after(s.clock.now(), s.handshakeTimeout)))
+	c.x.mark.Store(at(phaseHandshake, after(s.clock.now(), s.current().cfg.HandshakeTimeout)))
 	// After the mark: a drain either finds the handshake or is seen here.
-	if s.draining.Load() {
+	if _, now := c.x.door.leaves(); now {
 		s.shakes.timedOut.Add(1)
 		return false
 	}

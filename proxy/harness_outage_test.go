@@ -64,7 +64,7 @@ func wantRetryAfter(t testing.TB, r chaos.Result) {
 }
 
 // leg is the way from the first route to an origin.
-func (g *rig) leg(r failover.Role) *leg { return g.srv.table.routes[0].legs[r] }
+func (g *rig) leg(r failover.Role) *leg { return g.srv.current().table.routes[0].legs[r] }
 
 // arrivedOnce waits until a request has reached exactly one origin, whose name
 // it returns.

@@ -144,6 +144,12 @@ func (g *rig) stop() {
 }
 
 // stats are those of the first route.
+// draining reports whether the proxy has begun to end what waits.
+func (g *rig) draining() bool {
+	_, now := g.srv.listeners[0].leaves()
+	return now
+}
+
 func (g *rig) stats() RouteStats { return g.srv.Stats()[0] }
 
 // awaitStats waits until the first route's counters are as ok wants them.

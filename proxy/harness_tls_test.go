@@ -67,10 +67,10 @@ func overTLS(g *rig, cfg *Config) {
 
 // tlsAddr is the address of the first TLS listener.
 func (g *rig) tlsAddr() string {
-	g.srv.mu.Lock()
-	defer g.srv.mu.Unlock()
+	g.srv.reloading.Lock()
+	defer g.srv.reloading.Unlock()
 	for _, l := range g.srv.listeners {
-		if l.secure {
+		if l.speaks.Load().tls != nil {
 			return l.Addr().String()
 		}
 	}

@@ -105,7 +105,7 @@ func TestADrainAtTheConnectionLimitEnds(t *testing.T) {
 	}
 	defer late.Close()
 	g.cancel()
-	chaos.Await(t, patience, "drain", g.srv.draining.Load)
+	chaos.Await(t, patience, "drain", g.draining)
 	close(answer)
 	r, err := busy.ReadResponse("GET")
 	wantOK(t, r, err)

@@ -39,16 +39,16 @@ type multiplex struct {
 }
 
 // newHTTP2Server makes what all HTTP/2 connections share.
-func newHTTP2Server(s *Server) *http2.Server {
+func newHTTP2Server(s *Server, n *snapshot) *http2.Server {
 	return http2.NewServer(http2.Config{
 		Begin:           func(hs *http2.Stream) { streamOf(hs).begin() },
 		Handler:         func(hs *http2.Stream) { streamOf(hs).serve() },
 		Left:            func(hs *http2.Stream) { streamOf(hs).x.interrupt(causeLeft) },
 		Panicked:        s.panicked,
-		MaxHeaderBytes:  s.maxHead,
-		HeaderTimeout:   s.cfg.RequestHeaderTimeout,
-		IdleTimeout:     s.cfg.IdleTimeout,
-		BodyIdleTimeout: s.cfg.BodyIdleTimeout,
+		MaxHeaderBytes:  n.maxHead,
+		HeaderTimeout:   n.cfg.RequestHeaderTimeout,
+		IdleTimeout:     n.cfg.IdleTimeout,
+		BodyIdleTimeout: n.cfg.BodyIdleTimeout,
 	})
 }
 
@@ -56,13 +56,13 @@ func newHTTP2Server(s *Server) *http2.Server {
 // is what was read from it already.
 func (s *Server) serveHTTP2(c *conn, nc net.Conn, early []byte) {
 	m := &multiplex{conn: c, rested: s.clock.coarse.Load()}
-	m.h2 = s.http2.NewConn(nc, early)
+	m.h2 = s.current().http2.NewConn(nc, early)
 	m.h2.Value = m
 	c.x.mark.Store(at(phaseTunnel, noLimit)) // the connection's own exchange does nothing more
 	c.many.Store(m)
 	c.aborted = true // all that is to be said at the end is said by HTTP/2
 	// After the store: a drain either finds the multiplex or is seen here.
-	if s.draining.Load() {
+	if soon, _ := c.x.door.leaves(); soon {
 		m.h2.Shutdown()
 	}
 	s.ends.note(s.log, c, m.h2.Serve())

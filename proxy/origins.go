@@ -11,15 +11,13 @@ import (
 	"github.com/fairlead/fairlead/internal/upstream"
 )
 
-type resolveFunc = func(ctx context.Context, host string) ([]netip.Addr, error)
-
 // AddressesChanged says which addresses a host has now, for whoever watches DNS.
 // Of the origins with that host, in whatever case, idle connections to any
 // other address are closed at once, and busy ones when their exchange is over.
 // No addresses at all withdraw them all. It doesn't block, and may be called
 // whether Run is at work or not.
 func (s *Server) AddressesChanged(host string, addrs []netip.Addr) {
-	for _, o := range s.table.origins {
+	for _, o := range s.current().table.origins {
 		if o.hostname != "" && strings.EqualFold(relative(o.hostname), relative(host)) {
 			o.upstream.SetAddresses(addrs)
 		}
@@ -35,7 +33,7 @@ func relative(host string) string { return strings.TrimSuffix(host, ".") }
 // none of its MaxConnections. The error is that of the lookup or of the connect
 // itself. The caller must close the connection.
 func (s *Server) ConnectOrigin(ctx context.Context, origin string) (net.Conn, error) {
-	o := s.table.origins[origin]
+	o := s.current().table.origins[origin]
 	if o == nil {
 		return nil, fmt.Errorf("no origin %q", origin)
 	}

@@ -50,6 +50,8 @@ func (x *exchange) awaitOrigin(until int64) *refusal {
 	case <-accepts:
 		x.knocked = true
 		return nil
+	case <-x.snap.replaced:
+		return nil // a reload may have brought an origin that accepts
 	case <-timer.C:
 		return refuseParked
 	case <-ctx.Done():

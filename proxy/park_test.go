@@ -329,7 +329,7 @@ func TestParkedRequestsDrain(t *testing.T) {
 	g.eu.Down()
 	answer := g.post(1, chaos.Request{BodySize: 10})
 	g.cancel()
-	chaos.Await(t, patience, "drain", g.srv.draining.Load)
+	chaos.Await(t, patience, "drain", g.draining)
 	g.pointer.Verdict(failover.RolePrimary, false)
 	wantServed(t, <-answer, "us")
 }

@@ -19,7 +19,7 @@ var (
 // A trusted proxy that took it by https has done what this is for.
 func (x *exchange) redirect() *refusal {
 	switch {
-	case !x.plain || !x.srv.cfg.HTTPSRedirect:
+	case !x.plain || !x.snap.cfg.HTTPSRedirect:
 		return nil
 	case x.trusted && bytes.EqualFold(x.req.Get(http1.FieldXForwardedProto), []byte("https")):
 		return nil

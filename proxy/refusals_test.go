@@ -381,7 +381,8 @@ func TestAFullBufferIsNoObstacleToAClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConn(startRig(t).srv, nc)
+	srv := startRig(t).srv
+	c := newConn(srv, srv.listeners[0], nc)
 	c.bufs = &buffers{in: make([]byte, 80<<10)}
 	c.w, c.lingering = len(c.bufs.in), true
 	c.drainClient()

@@ -111,7 +111,7 @@ func (x *exchange) relay(result result) {
 // sendHead hands the final head to the front door.
 func (x *exchange) sendHead() {
 	kind := x.client.framing(&x.resp)
-	if kind == http1.BodyUntilClose || x.body.unread() || x.srv.draining.Load() {
+	if kind == http1.BodyUntilClose || x.body.unread() || x.leaving() {
 		x.closeAfter = true
 	}
 	x.out = http1.ResponseOut{
@@ -119,7 +119,7 @@ func (x *exchange) sendHead() {
 		Close: x.closeAfter,
 		Date:  *x.srv.clock.date.Load(),
 	}
-	if x.srv.cfg.ProxyStatus {
+	if x.snap.cfg.ProxyStatus {
 		x.out.ProxyStatus = x.proxyStatus()
 	}
 	x.client.head(&x.resp, &x.out)
@@ -247,8 +247,8 @@ func (x *exchange) breakOff(err error) {
 		}
 		x.last.outcome = x.outcome
 		x.result = resultFailed
-		if x.srv.cfg.OnFailure != nil {
-			x.srv.cfg.OnFailure(x.leg.origin.name, x.outcome)
+		if x.snap.cfg.OnFailure != nil {
+			x.snap.cfg.OnFailure(x.leg.origin.name, x.outcome)
 		}
 	case causeLeft:
 		x.result = resultLeft

@@ -2,162 +2,123 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
-	"os"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
-	"github.com/fairlead/fairlead/internal/http2"
 	"github.com/fairlead/fairlead/internal/upstream"
 )
 
-const (
-	defaultMaxHead = 32 << 10
-	// maxBackoff bounds the pause after an accept that failed.
-	maxBackoff = time.Second
-)
+const defaultMaxHead = 32 << 10
 
-// Errors of Run.
-var (
-	// ErrForced: requests were still in flight when the drain ended, and were
-	// interrupted.
-	ErrForced = errors.New("requests were interrupted at the end of the drain")
-)
+// ErrStopped is returned by Reload of a Server whose Run is at its end or over.
+var ErrStopped = errors.New("the server is stopping")
 
 // Server is the proxy. Make it with New, bind it with Listen, run it with Run.
 // Its methods may be called from any goroutine.
 type Server struct {
-	cfg      Config
-	maxHead  int
-	table    *table
+	cfg      Config                   // what can't be reloaded of it: Log, Resolve, Inherit, MaxHandshakes
+	live     atomic.Pointer[snapshot] // all else
 	clock    *clock
-	instance []byte       // this instance's name in CDN-Loop
-	access   zapcore.Core // nil: no access log
+	instance []byte // this instance's name in CDN-Loop
 	log      *zap.Logger
+	budget   *upstream.Budget
 
-	moves    chan breakerMove
-	conns    roster
-	slots    chan struct{} // one for each connection that may be open
-	work     sync.WaitGroup
-	refused  atomic.Uint64 // requests that no route accepted
-	draining atomic.Bool
-	force    chan struct{}
-	forced   sync.Once
+	moves   chan breakerMove
+	conns   roster
+	seats   *seats
+	refused atomic.Uint64 // requests that no route accepted
+	hurry   chan struct{} // closed when a drain is to end idle connections
+	force   chan struct{} // closed when a drain is to end all
+	forced  sync.Once
+	leave   chan struct{} // closed by Leave
+	left    sync.Once
 
-	mu        sync.Mutex
-	listeners []listener // guarded by mu
+	// reloading is held by Listen, Reload, and Run's beginning and end: while
+	// listeners and the snapshot change together.
+	reloading sync.Mutex
+	stage     stage
+	listeners []*listener    // guarded by reloading; in the order of the configuration
+	departing []*listener    // guarded by reloading; removed, with connections left
+	farewells sync.WaitGroup // the drains of those
+	former    formerRoutes
 
-	http2            *http2.Server
-	ends             http2Ends
-	tls              *tls.Config // of every TLS listener; nil without
-	shakes           *handshakes
-	handshakeTimeout time.Duration
-	httpsPort        atomic.Int32 // of the first TLS listener; 0: none, or not bound yet
+	ends      http2Ends
+	shakes    *handshakes
+	httpsPort atomic.Int32 // of the first TLS listener; 0: none, or not bound yet
 }
 
-// listener is a bound address and what is spoken on it.
-type listener struct {
-	net.Listener
-	secure bool
-}
+// stage is how far a Server's life has come.
+type stage uint8
+
+const (
+	notRun stage = iota
+	running
+	stopping
+)
 
 // New builds a Server from cfg, or reports everything that is wrong with it.
 // It opens nothing yet.
 func New(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, maxHead: cfg.MaxHeaderBytes, log: cfg.Log, moves: make(chan breakerMove, 64), force: make(chan struct{})}
-	s.cfg.TrustedProxies = slices.Clone(cfg.TrustedProxies)
-	if s.maxHead <= 0 {
-		s.maxHead = defaultMaxHead
+	s := &Server{
+		cfg: cfg, log: cfg.Log, clock: newClock(), shakes: newHandshakes(cfg.MaxHandshakes),
+		moves: make(chan breakerMove, 64), seats: newSeats(0), budget: upstream.NewBudget(0),
+		hurry: make(chan struct{}), force: make(chan struct{}), leave: make(chan struct{}),
+		instance: fmt.Appendf(nil, "fairlead-%08x", rand.Uint32()),
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	if cfg.AccessLog != nil {
-		s.access = cfg.AccessLog.Core()
-	}
-	limit := cfg.MaxConnections
-	if limit <= 0 {
-		limit = connectionLimit()
-	}
-	s.slots = make(chan struct{}, limit)
-	if len(cfg.TLSListen) > 0 && cfg.TLS == nil {
-		return nil, errors.New("TLSListen needs TLS")
-	}
-	s.tls, s.shakes = secureConfig(cfg.TLS), newHandshakes(cfg.MaxHandshakes)
-	if s.handshakeTimeout = cfg.HandshakeTimeout; s.handshakeTimeout <= 0 {
-		s.handshakeTimeout = defaultHandshakeTimeout
-	}
-	s.instance = fmt.Appendf(nil, "fairlead-%08x", rand.Uint32())
-	table, err := newTable(&s.cfg, s.moves, upstream.NewBudget(originLimit(limit)))
+	first, err := s.newSnapshot(&cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	s.table, s.clock = table, newClock()
-	s.http2 = newHTTP2Server(s)
+	s.adopt(first)
 	return s, nil
 }
 
 // Listen binds every configured address and returns them as bound: those of
 // Listen and then those of TLSListen, in the order of the configuration. If one
-// can't be bound, none stays bound.
+// can't be bound, none stays bound. It is called once, before Run.
 func (s *Server) Listen() ([]net.Addr, error) {
-	var bound []listener
-	var addrs []net.Addr
-	for i, a := range slices.Concat(s.cfg.Listen, s.cfg.TLSListen) {
-		l, err := listen(a)
-		if err != nil {
-			for _, l := range bound {
-				_ = l.Close()
-			}
-			return nil, fmt.Errorf("listen on %s: %w", a, err)
-		}
-		bound = append(bound, listener{l, i >= len(s.cfg.Listen)})
-		addrs = append(addrs, l.Addr())
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	now := s.current()
+	all, _, _, err := s.bind(now.cfg.listeners(), nil)
+	if err != nil {
+		return nil, err
 	}
-	if n := len(s.cfg.Listen); n < len(addrs) {
-		s.httpsPort.Store(portOf(addrs[n]))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listeners = append(s.listeners, bound...)
-	return addrs, nil
+	s.listeners = all
+	s.address(now)
+	return s.addresses(), nil
 }
 
-// listen binds one address. A unix socket that nobody listens on any more is
-// replaced.
-func listen(address string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(address, "unix:")
-	if !unix {
-		return net.Listen("tcp", address)
+// addresses are those that the listeners are bound to.
+func (s *Server) addresses() []net.Addr {
+	addrs := make([]net.Addr, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr()
 	}
-	l, err := net.Listen("unix", path)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return l, err
+	return addrs
+}
+
+// Sockets are the listeners as they are bound now, by the configuration's
+// addresses and in its order, to be handed to another process. They stay the
+// Server's: nobody else may accept from them or close them.
+func (s *Server) Sockets() (addresses []string, sockets []net.Listener) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	for _, l := range s.listeners {
+		addresses, sockets = append(addresses, l.address), append(sockets, l.Listener)
 	}
-	if info, serr := os.Lstat(path); serr != nil || info.Mode().Type() != fs.ModeSocket {
-		return nil, err
-	}
-	if c, derr := net.DialTimeout("unix", path, time.Second); derr == nil {
-		_ = c.Close()
-		return nil, err
-	}
-	if rerr := os.Remove(path); rerr != nil {
-		return nil, rerr
-	}
-	return net.Listen("unix", path)
+	return addresses, sockets
 }
 
 // Run serves until ctx ends, then drains: it accepts nothing new, finishes what
@@ -165,155 +126,49 @@ func listen(address string) (net.Listener, error) {
 // when everything was finished, and ErrForced otherwise. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	stop := make(chan struct{})
-	var helpers, accepts sync.WaitGroup
+	var helpers sync.WaitGroup
 	helpers.Go(func() { s.sweep(stop) })
 	helpers.Go(func() { s.logMoves(stop) })
-	s.mu.Lock()
-	listeners := slices.Clone(s.listeners)
-	s.mu.Unlock()
-	for _, l := range listeners {
-		accepts.Go(func() { s.accept(ctx, l) })
+	s.reloading.Lock()
+	s.stage = running
+	for _, l := range s.listeners {
+		s.begin(l)
 	}
-	<-ctx.Done()
-	s.draining.Store(true)
-	for _, l := range listeners {
-		_ = l.Close()
+	s.reloading.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-s.leave:
 	}
-	accepts.Wait()
-	err := s.drain()
+	unwatch := context.AfterFunc(ctx, func() { close(s.hurry) })
+	err := s.end(ctx.Err() != nil)
+	unwatch()
 	close(stop)
 	helpers.Wait()
-	s.table.close()
+	s.current().table.close()
 	return err
 }
 
+// end closes all listeners and drains their connections.
+func (s *Server) end(hurry bool) error {
+	s.reloading.Lock()
+	s.stage = stopping
+	for _, l := range s.listeners {
+		l.shut()
+	}
+	all := slices.Concat(s.listeners, s.departing)
+	s.reloading.Unlock()
+	err := s.drain(all, hurry)
+	s.farewells.Wait()
+	return err
+}
+
+// Leave makes Run drain without hurry, for a Server whose listeners another
+// process has taken over: connections that wait for a request may carry one
+// more, for half of DrainTimeout. The end of Run's context brings the hurry back.
+func (s *Server) Leave() { s.left.Do(func() { close(s.leave) }) }
+
 // Close ends the drain of Run now, or makes the one to come end at once.
 func (s *Server) Close() { s.forced.Do(func() { close(s.force) }) }
-
-// drain finishes what is in flight.
-func (s *Server) drain() error {
-	s.log.Info("draining", zap.Int("connections", s.conns.size()), zap.Duration("limit", s.cfg.DrainTimeout))
-	for _, c := range s.conns.all() {
-		c.retire()
-	}
-	done := make(chan struct{})
-	go func() { s.work.Wait(); close(done) }()
-	timer := time.NewTimer(s.cfg.DrainTimeout)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-timer.C:
-	case <-s.force:
-	}
-	n := 0
-	for _, c := range s.conns.all() {
-		if _, idle := c.waits(); !idle {
-			n++
-		}
-	}
-	s.interruptAll(done)
-	if n == 0 {
-		return nil
-	}
-	s.log.Warn("drain ended early", zap.Int("interrupted", n))
-	return ErrForced
-}
-
-// interruptAll interrupts every exchange until all have ended. Once is not
-// enough for one that is about to set a deadline of its own.
-func (s *Server) interruptAll(done <-chan struct{}) {
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for {
-		for _, c := range s.conns.all() {
-			c.interrupt(causeForced)
-		}
-		select {
-		case <-done:
-			return
-		case <-again.C:
-		}
-	}
-}
-
-// accept takes connections from one listener until ctx ends. At the limit it
-// holds one more, unserved: room is made only for a client that is there.
-func (s *Server) accept(ctx context.Context, l listener) {
-	var pause time.Duration
-	for {
-		nc, err := l.Accept()
-		if err == nil {
-			if !s.takeSlot(ctx) {
-				_ = nc.Close()
-				return
-			}
-			pause = 0
-			if l.secure {
-				s.work.Go(func() { s.serveTLS(nc) })
-			} else {
-				s.work.Go(func() { s.serveConn(nc) })
-			}
-			continue
-		}
-		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-			return
-		}
-		// Out of file descriptors, or a connection that died in the backlog.
-		// Never spin: the error may last.
-		if pause == 0 {
-			s.log.Warn("accept", zap.Error(err))
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), maxBackoff)
-		s.conns.evict()
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-}
-
-// takeSlot waits until one more connection may be open. When all are taken, the
-// connection that has been idle the longest makes room.
-func (s *Server) takeSlot(ctx context.Context) bool {
-	for {
-		select {
-		case s.slots <- struct{}{}:
-			return true
-		default:
-		}
-		s.conns.evict()
-		select {
-		case s.slots <- struct{}{}:
-			return true
-		case <-ctx.Done():
-			return false
-		case <-time.After(sweepEvery):
-		}
-	}
-}
-
-// idleTimeout is how long a connection may wait for a request. It is never
-// without a limit, so that evict sees who came first.
-func (s *Server) idleTimeout() time.Duration {
-	if s.cfg.IdleTimeout <= 0 {
-		return forever
-	}
-	return s.cfg.IdleTimeout
-}
-
-// serveConn is the goroutine of one client connection.
-func (s *Server) serveConn(nc net.Conn) { s.serve(newConn(s, nc)) }
-
-// serveTLS is the goroutine of one client connection of a TLS listener.
-func (s *Server) serveTLS(nc net.Conn) { s.serve(newTLSConn(s, nc)) }
-
-func (s *Server) serve(c *conn) {
-	s.conns.add(c)
-	c.serve()
-	s.conns.remove(c)
-	<-s.slots
-}
 
 // logMoves logs what the breakers do.
 func (s *Server) logMoves(stop <-chan struct{}) {

@@ -1,6 +1,10 @@
 package proxy
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"go.uber.org/zap"
+)
 
 // routeStats counts what became of a route's requests:
 // accepted = served + failed over + shed + failed + left.
@@ -41,23 +45,42 @@ type RouteStats struct {
 // Stats reports on every route, in the order of the configuration. It may be
 // called from any goroutine.
 func (s *Server) Stats() []RouteStats {
-	routes := s.table.routes
+	routes := s.current().table.routes
 	stats := make([]RouteStats, len(routes))
 	for i, r := range routes {
-		stats[i] = RouteStats{
-			Route:      r.name,
-			Accepted:   r.stats.accepted.Load(),
-			Served:     r.stats.results[resultServed].Load(),
-			FailedOver: r.stats.results[resultFailedOver].Load(),
-			Shed:       r.stats.results[resultShed].Load(),
-			Failed:     r.stats.results[resultFailed].Load(),
-			Left:       r.stats.results[resultLeft].Load(),
-			Parked:     r.stats.parked.Load(),
-			ConnRetry:  r.stats.connRetry.Load(),
-			InUse:      r.bulk.InUse(),
-			Queued:     r.bulk.Queued(),
-			ParkedNow:  int(r.stats.parkedNow.Load()),
-		}
+		stats[i] = r.counted()
 	}
 	return stats
+}
+
+// counted reads a route's counters.
+func (r *routeState) counted() RouteStats {
+	return RouteStats{
+		Route:      r.name,
+		Accepted:   r.stats.accepted.Load(),
+		Served:     r.stats.results[resultServed].Load(),
+		FailedOver: r.stats.results[resultFailedOver].Load(),
+		Shed:       r.stats.results[resultShed].Load(),
+		Failed:     r.stats.results[resultFailed].Load(),
+		Left:       r.stats.results[resultLeft].Load(),
+		Parked:     r.stats.parked.Load(),
+		ConnRetry:  r.stats.connRetry.Load(),
+		InUse:      r.bulk.InUse(),
+		Queued:     r.bulk.Queued(),
+		ParkedNow:  int(r.stats.parkedNow.Load()),
+	}
+}
+
+// atRest reports whether every request that was accepted is over.
+func (s *RouteStats) atRest() bool {
+	return s.InUse == 0 && s.Accepted == s.Served+s.FailedOver+s.Shed+s.Failed+s.Left
+}
+
+// LogFields are the counters as they stand in the log.
+func (s *RouteStats) LogFields() []zap.Field {
+	return []zap.Field{
+		zap.String("route", s.Route), zap.Uint64("accepted", s.Accepted), zap.Uint64("served", s.Served),
+		zap.Uint64("failed_over", s.FailedOver), zap.Uint64("shed", s.Shed), zap.Uint64("failed", s.Failed),
+		zap.Uint64("left", s.Left), zap.Uint64("parked", s.Parked), zap.Uint64("conn_retry", s.ConnRetry),
+	}
 }

@@ -122,7 +122,7 @@ func (st *stream) refuse(x *exchange, r *refusal) {
 	if r.toHTTPS {
 		add(nameLocation, x.appendHTTPS(nil))
 	}
-	if x.srv.cfg.ProxyStatus {
+	if x.srv.current().cfg.ProxyStatus {
 		add(nameProxyStatus, appendProxyStatus(nil, r))
 	}
 	st.fields = fields

@@ -37,10 +37,10 @@ func TestClientThatNeverReadsIsGivenUp(t *testing.T) {
 			client, ours := net.Pipe()
 			defer client.Close()
 			ended := make(chan struct{})
-			g.srv.slots <- struct{}{}
+			g.srv.seats.take()
 			go func() {
 				defer close(ended)
-				g.srv.serveConn(ours)
+				g.srv.serve(g.srv.listeners[0], ours)
 			}()
 			if _, err := io.WriteString(client, tt.request); err != nil {
 				t.Fatal(err)

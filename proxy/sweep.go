@@ -115,7 +115,8 @@ func (s *Server) sweep(stop <-chan struct{}) {
 			}
 			if now.Sub(prune) >= time.Second {
 				prune = now
-				s.table.prune(now)
+				s.current().table.prune(now)
+				s.former.settle(s.log)
 			}
 		}
 	}

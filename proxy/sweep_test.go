@@ -18,8 +18,10 @@ func BenchmarkSweep(b *testing.B) {
 				b.Fatal(err)
 			}
 			ours, _ := net.Pipe()
+			l := &listener{}
+			l.speaks.Store(&speech{})
 			for range n {
-				s.conns.add(newConn(s, ours))
+				s.conns.add(newConn(s, l, ours))
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -277,7 +277,7 @@ func TestAnIdleTLSConnectionHoldsNoBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	c := newTLSConn(g.srv, nc)
+	c := newConn(g.srv, g.srv.listeners[1], nc)
 	if c.raw == nil {
 		t.Skip("here a connection can't be waited for without a buffer")
 	}
@@ -441,7 +441,7 @@ func TestARequestThatCrossesTheDrainIsServedOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.cancel()
-	chaos.Await(t, patience, "drain", g.srv.draining.Load)
+	chaos.Await(t, patience, "drain", g.draining)
 	io.WriteString(c, get)
 	finish <- struct{}{}
 	if body, err := io.ReadAll(head.Body); string(body) != "0123456789" {

@@ -143,9 +143,7 @@ func (j journal) doorTotals(p *proxy.Server) {
 // stopped tells how the run ended and what each route did in it.
 func (j journal) stopped(routes []proxy.RouteStats, err error) {
 	for i, r := range routes {
-		j.log.Info("route totals", zap.String("route", r.Route), zap.Uint64("accepted", r.Accepted), zap.Uint64("served", r.Served),
-			zap.Uint64("failed_over", r.FailedOver), zap.Uint64("shed", r.Shed), zap.Uint64("failed", r.Failed), zap.Uint64("left", r.Left),
-			zap.Uint64("parked", r.Parked), zap.Uint64("conn_retry", r.ConnRetry))
+		j.log.Info("route totals", r.LogFields()...)
 		if i%syncEvery == syncEvery-1 {
 			_ = j.log.Sync()
 		}

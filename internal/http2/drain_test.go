@@ -446,6 +446,7 @@ func TestShutdownOfAConnectionAtRestIsShort(t *testing.T) {
 			p.headers(1, true, getHead...)
 			p.wantStatus(1, "200")
 			time.Sleep(rest)
+			synctest.Wait() // the handler may be on its way out still
 			from := time.Now()
 			p.conn.Shutdown()
 			p.wantEnd()

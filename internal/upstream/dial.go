@@ -52,7 +52,7 @@ func (p *Pool) Dial(ctx context.Context, avoid ...string) (*Conn, error) {
 // The error is a [*DialError], never with ErrTLS. The caller must close the
 // connection; ctx does not matter to it any more.
 func (o *Origin) Connect(ctx context.Context) (net.Conn, error) {
-	limited, cancel := context.WithTimeout(ctx, o.cfg.ConnectTimeout)
+	limited, cancel := context.WithTimeout(ctx, o.timeout())
 	defer cancel()
 	targets, err := o.targets(limited, true)
 	if err != nil {
@@ -66,10 +66,13 @@ func (o *Origin) Connect(ctx context.Context) (net.Conn, error) {
 	return end.raw, nil
 }
 
+// timeout is ConnectTimeout.
+func (o *Origin) timeout() time.Duration { return time.Duration(o.connectTimeout.Load()) }
+
 // connect tries the origin's addresses until one serves.
 func (p *Pool) connect(ctx context.Context, avoid []string) (*Conn, error) {
 	o := p.origin
-	limited, cancel := context.WithTimeout(ctx, o.cfg.ConnectTimeout)
+	limited, cancel := context.WithTimeout(ctx, o.timeout())
 	defer cancel()
 	targets, furthest := o.targets(limited, false)
 	for targets = without(targets, avoid); len(targets) > 0; {

@@ -26,7 +26,7 @@ func (p *Pool) place(ctx context.Context) (*Conn, error) {
 	o := p.origin
 	for {
 		o.mu.Lock()
-		roomy := o.cfg.MaxConnections <= 0 || o.open < o.cfg.MaxConnections && len(o.waiters) == 0
+		roomy := o.roomyLocked() && len(o.waiters) == 0
 		if roomy && o.cfg.Budget.take() {
 			o.open++
 			o.mu.Unlock()
@@ -57,12 +57,15 @@ func (p *Pool) place(ctx context.Context) (*Conn, error) {
 	}
 }
 
+// roomyLocked reports whether MaxConnections allows one more.
+func (o *Origin) roomyLocked() bool { return o.maxConnections <= 0 || o.open < o.maxConnections }
+
 var errWaited = errors.New("no place became free within the connect timeout")
 
 // wait waits for w's turn. The time-out is the whole of ConnectTimeout: a wait
 // for our own limit takes nothing from the time that the origin gets.
 func (o *Origin) wait(ctx context.Context, w *waiter) (*Conn, error) {
-	timer := time.NewTimer(o.cfg.ConnectTimeout)
+	timer := time.NewTimer(o.timeout())
 	defer timer.Stop()
 	var why error
 	select {

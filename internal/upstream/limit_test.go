@@ -67,7 +67,7 @@ func TestAtTheLimitAnIdleConnectionOfOnesOwnIsUsed(t *testing.T) {
 func TestAtTheLimitADeadIdleConnectionIsReplaced(t *testing.T) {
 	c, peer := connected(t, "tcp")
 	p := c.pool
-	p.origin.cfg.MaxConnections = 1
+	p.origin.maxConnections = 1
 	p.Put(c)
 	peer.Close()
 	untilDead(t, c)
@@ -128,7 +128,7 @@ func TestAConnectionIsHandedOverWithinItsPool(t *testing.T) {
 func TestAConnectionThatDiedIsNotHandedOver(t *testing.T) {
 	c, peer := connected(t, "tcp")
 	p := c.pool
-	p.origin.cfg.MaxConnections = 1
+	p.origin.maxConnections = 1
 	w := queue(t.Context(), p, 1)
 	peer.Close()
 	untilDead(t, c)
@@ -172,7 +172,7 @@ func TestAWaitThatEndsIsOurOwnLimit(t *testing.T) {
 			o := serve(t, "tcp", hold).origin(t, limited(1))
 			p := newPool(t, o, 8)
 			c := dial(t, p)
-			o.cfg.ConnectTimeout = tt.limit
+			o.SetLimits(tt.limit, 1)
 			_, err := p.Dial(tt.ctx)
 			if !errors.Is(err, ErrLimit) || !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want ErrLimit and %v", err, tt.want)

@@ -7,10 +7,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Config describes an origin. It is not changed after [New].
+// Config describes an origin. After [New] only [Origin.SetLimits] changes it.
 type Config struct {
 	// Name is the origin's name in errors.
 	Name string
@@ -60,7 +61,7 @@ const (
 // Origin is one server and the count of connections to it. It needs no Close:
 // it holds nothing but what its pools hold. Safe for concurrent use.
 type Origin struct {
-	cfg    Config
+	cfg    Config // but for its two limits, which are below
 	host   string // of cfg.Address; tcp only
 	port   string
 	badTCP error    // cfg.Address is not host:port
@@ -70,12 +71,15 @@ type Origin struct {
 	dialer  func(ctx context.Context, network, address string) (net.Conn, error)
 	chooser chooser
 
+	connectTimeout atomic.Int64 // a time.Duration
+
 	// mu guards the origin's and all its pools' state, so that the limit, the
 	// queue for it and the idle connections are always seen together.
-	mu      sync.Mutex
-	open    int       // connections open or being dialled
-	waiters []*waiter // first in, first out; while there is one, nothing is idle
-	pools   []*Pool
+	mu             sync.Mutex
+	maxConnections int       // 0 or less: no limit
+	open           int       // connections open or being dialled
+	waiters        []*waiter // first in, first out; while there is one, nothing is idle
+	pools          []*Pool
 
 	addresses  []netip.Addr // of the last SetAddresses, canonical
 	generation uint64       // of addresses; zero before the first SetAddresses
@@ -86,9 +90,6 @@ type Origin struct {
 func New(cfg Config) *Origin {
 	if cfg.Network == "" {
 		cfg.Network = "tcp"
-	}
-	if cfg.ConnectTimeout <= 0 {
-		cfg.ConnectTimeout = DefaultConnectTimeout
 	}
 	if cfg.IdleTimeout <= 0 {
 		cfg.IdleTimeout = DefaultIdleTimeout
@@ -108,12 +109,31 @@ func New(cfg Config) *Origin {
 		}
 	}
 	o.cfg = cfg
+	o.SetLimits(cfg.ConnectTimeout, cfg.MaxConnections)
 	o.fixed = o.fixedTarget()
 	return o
 }
 
 func resolveSystem(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// SetLimits changes ConnectTimeout and MaxConnections, with the meaning that they
+// have in a Config, for the dials to come. Connections over a smaller limit stay
+// until they are closed, and those who wait for a place get what a larger one
+// gives.
+func (o *Origin) SetLimits(connectTimeout time.Duration, maxConnections int) {
+	if connectTimeout <= 0 {
+		connectTimeout = DefaultConnectTimeout
+	}
+	o.connectTimeout.Store(int64(connectTimeout))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.maxConnections = maxConnections
+	for len(o.waiters) > 0 && o.roomyLocked() && o.cfg.Budget.take() {
+		o.open++
+		o.popWaiterLocked().grant(nil)
+	}
 }
 
 // NewPool makes a pool that keeps up to maxIdle idle connections; with zero or

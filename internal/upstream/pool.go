@@ -20,12 +20,12 @@ var epoch = time.Now()
 // Pool holds one route's idle connections to one origin. Safe for concurrent
 // use.
 type Pool struct {
-	origin  *Origin
-	maxIdle int
+	origin *Origin
 
 	// All of these are guarded by origin.mu.
-	idle   []*Conn // the most recently used last
-	closed bool
+	maxIdle int
+	idle    []*Conn // the most recently used last
+	closed  bool
 }
 
 // Idle takes the connection that was used most recently out of the pool; nil
@@ -156,6 +156,14 @@ func (p *Pool) Close() {
 	for _, c := range idle {
 		c.retire()
 	}
+}
+
+// SetMaxIdle changes how many idle connections are kept. Those over it are
+// closed as they expire, or are used.
+func (p *Pool) SetMaxIdle(n int) {
+	p.origin.mu.Lock()
+	defer p.origin.mu.Unlock()
+	p.maxIdle = n
 }
 
 // Idles is the number of idle connections.
