@@ -31,40 +31,61 @@ type GroupConfig struct {
 
 	PointerConfig
 
+	// Initial is where the pointer begins: the State that an earlier Group of
+	// these origins had. With a Generation of 0, as in the zero value, the group
+	// is new: it points to the primary and counts both origins as healthy.
+	//
+	// It is repaired, not trusted. What the group lacks, what has expired and what
+	// can't be is dropped, times are brought to the past and Hold between MinHold
+	// and MaxHold. Lead is forgotten: whoever is followed has to be asked again.
+	// If the table then puts the pointer elsewhere, it is there when NewGroup
+	// returns, one generation later, and no hook is told.
+	Initial State
+
 	// OnFlip, if not nil, is called after each change of the target, one call at
 	// a time, in order, and under no lock: it may call the Group. It runs on the
 	// goroutine of the call that moved the pointer or of one that came at the same
 	// time, so it must not block for long. By then the new state is published.
 	OnFlip func(from, to State)
+
+	// OnChange, if not nil, is called after each change of the State, whether or
+	// not the target is another one, under no lock and before OnFlip. By then the
+	// new state is published. It runs on the goroutine of the call that made the
+	// change, so there may be several calls at a time. It must not block.
+	OnChange func()
 }
 
 // Group is the pointer of one group of origins. All methods are safe for
 // concurrent use. Make it with NewGroup; there is nothing to close.
 type Group struct {
-	cfg     GroupConfig
-	current atomic.Pointer[published]
+	name     string
+	onFlip   func(from, to State)
+	onChange func()
+	current  atomic.Pointer[published]
 
 	mu         sync.Mutex // held while current changes; guards the rest
 	flips      []flip     // not yet delivered to OnFlip
 	delivering bool       // some goroutine is in deliver, or about to be
 }
 
-// published is a State that readers may see, with how they learn of its end.
+// published is a State that readers may see, with the configuration that it
+// moves by and how they learn of its end.
 type published struct {
 	State
-	changed  chan struct{} // closed when Target changes; shared by the states until then
-	replaced chan struct{} // closed when any other state takes its place
+	config   *PointerConfig // never changed, with its defaults filled in
+	changed  chan struct{}  // closed when Target changes; shared by the states until then
+	replaced chan struct{}  // closed when another state or configuration takes its place
 }
 
 type flip struct{ from, to State }
 
-// NewGroup returns a Group that points to the primary and counts both origins as
-// healthy.
+// NewGroup returns a Group that begins where cfg.Initial says.
 func NewGroup(cfg GroupConfig) *Group {
-	cfg.PointerConfig = cfg.PointerConfig.withDefaults()
-	g := &Group{cfg: cfg}
+	c := cfg.PointerConfig.withDefaults()
+	g := &Group{name: cfg.Name, onFlip: cfg.OnFlip, onChange: cfg.OnChange}
 	g.current.Store(&published{
-		State:    newState(time.Now(), &cfg.PointerConfig),
+		State:    restore(cfg.Initial, time.Now(), &c),
+		config:   &c,
 		changed:  make(chan struct{}),
 		replaced: make(chan struct{}),
 	})
@@ -72,7 +93,7 @@ func NewGroup(cfg GroupConfig) *Group {
 }
 
 // Name returns the group's name.
-func (g *Group) Name() string { return g.cfg.Name }
+func (g *Group) Name() string { return g.name }
 
 // Pointer returns the current state, never nil, which must not be changed. It
 // costs one atomic load. A request calls it once and keeps what it got.
@@ -99,19 +120,19 @@ func (g *Group) Failback() error {
 	case s.Target == RolePrimary:
 		return nil
 	case s.Pin != RoleNone:
-		return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrPinned)
+		return fmt.Errorf("failback of group %s: %w", g.name, ErrPinned)
 	case s.Lead != RoleNone:
-		return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrFollowing)
+		return fmt.Errorf("failback of group %s: %w", g.name, ErrFollowing)
 	}
-	return fmt.Errorf("failback of group %s: %w", g.cfg.Name, ErrPrimaryDown)
+	return fmt.Errorf("failback of group %s: %w", g.name, ErrPrimaryDown)
 }
 
 // Pin fixes the target to the origin in role r, healthy or not, for d or until
 // Unpin; 0 or less means until Unpin. A second pin replaces the first. Its end
 // needs Run. The error is ErrNoOrigin.
 func (g *Group) Pin(r Role, d time.Duration) error {
-	if !g.cfg.canPin(r) {
-		return fmt.Errorf("pin group %s to %s: %w", g.cfg.Name, r, ErrNoOrigin)
+	if !g.current.Load().config.has(r) {
+		return fmt.Errorf("pin group %s to %s: %w", g.name, r, ErrNoOrigin)
 	}
 	g.apply(event{kind: eventPin, role: r, lasting: d})
 	return nil
@@ -127,6 +148,17 @@ func (g *Group) Unpin() { g.apply(event{kind: eventUnpin}) }
 // decide again, and a failback has its waits.
 func (g *Group) Follow(r Role) { g.apply(event{kind: eventFollow, role: r}) }
 
+// Reconfigure replaces the configuration that the pointer moves by. The state
+// stays, and what is new holds at once, also for waits that have begun: a Hold
+// that was the least becomes the new least, any other is brought between the new
+// MinHold and MaxHold. A group that loses its secondary forgets its verdict, its
+// pin and its lead, and the pointer goes where the table says. One that gains a
+// secondary counts it as healthy until a verdict comes.
+func (g *Group) Reconfigure(c PointerConfig) {
+	c = c.withDefaults()
+	g.change(event{}, &c)
+}
+
 // Run moves the pointer when time alone does it: at a failback and at the end of
 // a pin. It blocks until ctx is done and then returns nil. Everything but these
 // two works without it.
@@ -134,7 +166,7 @@ func (g *Group) Run(ctx context.Context) error {
 	for {
 		p := g.current.Load()
 		var due <-chan time.Time // nil: never
-		if at, ok := deadline(p.State, &g.cfg.PointerConfig); ok {
+		if at, ok := deadline(p.State, p.config); ok {
 			due = time.After(time.Until(at)) // an abandoned timer is collected
 		}
 		select {
@@ -147,43 +179,56 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 }
 
-// apply feeds e to the machine, publishes what comes of it and tells OnFlip. It
-// returns the state after e.
-func (g *Group) apply(e event) State {
-	s, mustDeliver := g.publish(e)
+// apply feeds e to the machine, publishes what comes of it and tells the hooks.
+// It returns the state after e.
+func (g *Group) apply(e event) State { return g.change(e, nil) }
+
+// change is apply with a new configuration, unless c is nil.
+func (g *Group) change(e event, c *PointerConfig) State {
+	s, changed, mustDeliver := g.publish(e, c)
+	if changed && g.onChange != nil {
+		g.onChange()
+	}
 	if mustDeliver {
 		g.deliver()
 	}
 	return s
 }
 
-// publish is the part of apply that needs the lock. If mustDeliver is true, the
-// caller has to call deliver.
-func (g *Group) publish(e event) (s State, mustDeliver bool) {
+// publish is the part of change that needs the lock. changed says that the state
+// is another one. If mustDeliver is true, the caller has to call deliver.
+func (g *Group) publish(e event, c *PointerConfig) (s State, changed, mustDeliver bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := g.current.Load()
-	s = next(old.State, e, time.Now(), &g.cfg.PointerConfig)
-	if s == old.State {
-		return s, false
+	now := time.Now()
+	s = old.State
+	if c == nil {
+		c = old.config
+	} else {
+		s = refit(s, now, old.config, c)
 	}
-	p := &published{State: s, changed: old.changed, replaced: make(chan struct{})}
+	s = next(s, e, now, c)
+	if s == old.State && *c == *old.config {
+		return s, false, false
+	}
+	p := &published{State: s, config: c, changed: old.changed, replaced: make(chan struct{})}
 	if s.Target == old.Target {
 		g.current.Store(p)
 		close(old.replaced)
-		return s, false
+		return s, s != old.State, false
 	}
 	p.changed = make(chan struct{})
 	g.current.Store(p)
 	close(old.replaced)
 	close(old.changed)
-	if g.cfg.OnFlip == nil {
-		return s, false
+	if g.onFlip == nil {
+		return s, true, false
 	}
 	g.flips = append(g.flips, flip{old.State, s})
 	mustDeliver = !g.delivering
 	g.delivering = true
-	return s, mustDeliver
+	return s, true, mustDeliver
 }
 
 // deliver calls OnFlip until no flip waits. Only one goroutine at a time does it,
@@ -194,7 +239,7 @@ func (g *Group) deliver() {
 		if !ok {
 			return
 		}
-		g.cfg.OnFlip(f.from, f.to)
+		g.onFlip(f.from, f.to)
 	}
 }
 

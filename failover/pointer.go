@@ -121,6 +121,7 @@ type event struct {
 //	any        to r    any   any  any                          r             pin
 //	any        no      to r  any  any                          r             follow
 //	any        no      no    no   no   fail_open               primary       both_down
+//	any        no      no    no   no   stay, nowhere           primary       both_down
 //	any        no      no    no   no   stay                    the same      -
 //	any        no      no    no   no   fail_fast               none          both_down
 //	secondary  no      no    yes  no                           primary       secondary_down
@@ -132,6 +133,8 @@ type event struct {
 //	none       no      no    yes  yes                          primary       recovered
 //	any        no      no    any  any                          the same      -
 //
+// "Stay, nowhere": the target is no origin of the group, so that there is nothing
+// to stay at. It is none, or a secondary that a new configuration took away.
 // "Waits over": FailbackAfter since the primary's recovery and Hold since the
 // flip. A verdict that repeats the last one changes nothing, so it doesn't break
 // the primary's health. The secondary's fall overrides all waits and a manual
@@ -172,7 +175,7 @@ func learn(s State, e event, now time.Time, c *PointerConfig) State {
 			s.Secondary = v
 		}
 	case eventPin:
-		if !c.canPin(e.role) {
+		if !c.has(e.role) {
 			break
 		}
 		s.Pin, s.PinUntil = e.role, time.Time{}
@@ -183,15 +186,15 @@ func learn(s State, e event, now time.Time, c *PointerConfig) State {
 		s.Pin, s.PinUntil = RoleNone, time.Time{}
 	case eventFollow:
 		s.Lead = e.role
-		if !c.canPin(e.role) {
+		if !c.has(e.role) {
 			s.Lead = RoleNone
 		}
 	}
 	return s
 }
 
-// canPin reports whether the group has an origin in role r.
-func (c *PointerConfig) canPin(r Role) bool {
+// has reports whether the group has an origin in role r.
+func (c *PointerConfig) has(r Role) bool {
 	return r == RolePrimary || r == RoleSecondary && c.HasSecondary
 }
 
@@ -228,6 +231,9 @@ func choose(s State, e event, now time.Time, c *PointerConfig) (Role, Reason) {
 func chooseBothDown(target Role, c *PointerConfig) Role {
 	switch c.BothDown {
 	case BothDownStay:
+		if !c.has(target) {
+			return RolePrimary
+		}
 		return target
 	case BothDownFailFast:
 		return RoleNone

@@ -44,6 +44,14 @@ type witness struct {
 	pinUntil           time.Time
 }
 
+// newWitness makes a witness that comes in on s.
+func newWitness(s State, c *PointerConfig) witness {
+	return witness{
+		primary: !s.Primary.Down, secondary: !s.Secondary.Down && c.HasSecondary,
+		primaryBack: s.Primary.Since, flipped: s.Since, pin: s.Pin, lead: s.Lead, pinUntil: s.PinUntil,
+	}
+}
+
 // see takes note of e.
 func (w *witness) see(e event, now time.Time, c *PointerConfig) {
 	if !w.pinUntil.IsZero() && !now.Before(w.pinUntil) {
@@ -103,6 +111,8 @@ func (w *witness) check(t *rapid.T, was, is State, e event, now time.Time, c *Po
 		want(t, is, RolePrimary, "both down, fail open")
 	case !w.primary && c.BothDown == BothDownFailFast:
 		want(t, is, RoleNone, "both down, fail fast")
+	case !w.primary && !c.has(was.Target):
+		want(t, is, RolePrimary, "both down, nowhere to stay")
 	case !w.primary:
 		want(t, is, was.Target, "both down, stay")
 	case was.Target == RolePrimary:
@@ -129,8 +139,8 @@ func TestAnySequenceOfEventsKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawConfig(t)
 		now := epoch
-		s := newState(now, &c)
-		w := witness{primary: true, secondary: c.HasSecondary, primaryBack: now, flipped: now}
+		s := restore(drawInitial(t, now), now, &c)
+		w := newWitness(s, &c)
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
 			now = now.Add(drawPause(t))
 			e := drawEvent(t)
@@ -157,7 +167,7 @@ func TestTimeAloneChangesTheStateAtTheDeadlineAndNotBefore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawConfig(t)
 		now := epoch
-		s := newState(now, &c)
+		s := restore(drawInitial(t, now), now, &c)
 		for range rapid.IntRange(1, 40).Draw(t, "events") {
 			now = now.Add(drawPause(t))
 			s = next(s, drawEvent(t), now, &c)

@@ -125,6 +125,7 @@ func (x situation) fits(row map[string]string) bool {
 	and := map[string]bool{
 		"":                       true,
 		"fail_open":              x.c.BothDown == BothDownFailOpen,
+		"stay, nowhere":          x.c.BothDown == BothDownStay && !x.c.has(x.s.Target),
 		"stay":                   x.c.BothDown == BothDownStay,
 		"fail_fast":              x.c.BothDown == BothDownFailFast,
 		"an operator's failback": x.e.kind == eventFailback,

@@ -16,6 +16,9 @@ var roleNames = [...]string{RoleNone: "none", RolePrimary: "primary", RoleSecond
 // String returns "none", "primary" or "secondary".
 func (r Role) String() string { return nameOf(roleNames[:], r) }
 
+// ParseRole returns the Role of that name, the reverse of String.
+func ParseRole(s string) (Role, error) { return parseName[Role]("role", roleNames[:], s) }
+
 // Other returns the opposite role; RoleNone has none but itself.
 func (r Role) Other() Role {
 	switch r {
@@ -56,6 +59,11 @@ var reasonNames = [...]string{
 
 // String returns the name that logs use, such as "primary_down".
 func (r Reason) String() string { return nameOf(reasonNames[:], r) }
+
+// ParseReason returns the Reason of that name, the reverse of String.
+func ParseReason(s string) (Reason, error) {
+	return parseName[Reason]("reason", reasonNames[:], s)
+}
 
 // Verdict is what is known of one origin's health. The zero value is healthy:
 // an origin that nobody checks, or has checked yet, counts as healthy.
