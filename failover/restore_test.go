@@ -249,6 +249,24 @@ func TestRunNoticesThatAWaitBecameShorter(t *testing.T) {
 	})
 }
 
+// The state is the same before and after: only the deadline is another one.
+func TestRunNoticesThatFailbackIsNoLongerManual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := shopPointer
+		c.Failback = FailbackManual
+		g := NewGroup(GroupConfig{Name: "shop", PointerConfig: c})
+		run(t, g)
+		g.Verdict(RolePrimary, false)
+		g.Verdict(RolePrimary, true)
+		pass(30 * time.Second)
+		g.Reconfigure(shopPointer)
+		pass(30*time.Second - 1)
+		wantPointer(t, g, RoleSecondary, ReasonPrimaryDown, 2)
+		pass(1)
+		wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+	})
+}
+
 func TestWaitsThatAreOverByANewConfigurationEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := shopGroup(nil)
