@@ -1,0 +1,408 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/internal/statefile"
+)
+
+const (
+	// saveEvery is the least time between two saves.
+	saveEvery = 100 * time.Millisecond
+
+	// retryEvery is how soon a save that failed is tried again.
+	retryEvery = 5 * time.Second
+)
+
+// keeper keeps the pointers' state in a file, so that a restart in the middle of
+// an outage goes on where it was. It never holds up a pointer, and what is wrong
+// with the file never keeps the proxy from serving.
+//
+// Make it with newKeeper, load once, make each group with what initial returns
+// and with changed as its OnChange, tell setGroups, and run. All methods are safe
+// for concurrent use.
+type keeper struct {
+	log   *zap.Logger
+	write func(path string, s statefile.Snapshot) error // statefile.Save, but in tests
+	dirty chan struct{}                                 // holds a token while there is something to save
+	hurry chan struct{}                                 // a token ends the wait between two saves
+
+	saving sync.Mutex // held during a save; taken before mu
+
+	mu       sync.Mutex // guards the rest
+	path     string     // empty: nothing is written
+	paused   bool
+	handed   bool                      // before came from another process
+	before   statefile.Snapshot        // of an earlier life; until setGroups
+	restored map[string]failover.State // what initial made of it, by group; until setGroups
+	groups   []keptGroup               // that live now; nil before setGroups
+	trouble  trouble
+}
+
+// keptGroup is a pointer with the names of its origins.
+type keptGroup struct {
+	*config.Group
+	pointer *failover.Group
+}
+
+// trouble is an episode in which nothing can be saved. The zero value: there is none.
+type trouble struct {
+	kind   error // what was last told
+	since  time.Time
+	failed int
+}
+
+// newKeeper makes a keeper for the file at path; with an empty one it writes and
+// reads nothing, but can still encode.
+func newKeeper(path string, log *zap.Logger) *keeper {
+	return &keeper{
+		log: log, write: statefile.Save, path: path,
+		dirty: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		restored: make(map[string]failover.State),
+	}
+}
+
+// newKeeperFrom makes a keeper that begins with what another process's encode
+// returned. Then load doesn't read the file, unless handed makes no sense.
+func newKeeperFrom(handed []byte, path string, log *zap.Logger) *keeper {
+	k := newKeeper(path, log)
+	s, err := statefile.Decode(handed)
+	if err != nil {
+		log.Warn("state that was handed over can't be used", zap.Error(err))
+		return k
+	}
+	k.before, k.handed = s, true
+	return k
+}
+
+// load reads the file, if there is one. Whatever comes of it is logged, and
+// serving goes on.
+func (k *keeper) load() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.path == "" || k.handed {
+		return
+	}
+	file := zap.String("file", k.path)
+	s, err := statefile.Load(k.path)
+	switch {
+	case err == nil:
+		k.before = s
+		k.log.Info("state loaded", file, zap.Time("saved", s.Saved), zap.Int("groups", len(s.Groups)))
+	case errors.Is(err, fs.ErrNotExist):
+		k.log.Info("no state yet", file)
+	case errors.Is(err, statefile.ErrForeign), errors.Is(err, statefile.ErrVersion):
+		k.failedLocked(err)
+	case errors.Is(err, statefile.ErrEmpty), errors.Is(err, statefile.ErrDamaged):
+		k.log.Warn("state can't be restored", file, zap.Error(err),
+			zap.String("what_now", "the pointers begin at their primaries, and the file is replaced with their state; nothing is to be done"))
+	default:
+		k.log.Warn("state can't be restored", file, zap.Error(err),
+			zap.String("what_now", "the pointers begin at their primaries; make the file readable and restart to restore it, or remove it"))
+	}
+}
+
+// initial returns where the pointer of a group begins: where it is, if it lives
+// already, else where it was when it was saved. Origins are matched by name, as
+// their roles may have been swapped. The zero State means: as a new one.
+func (k *keeper) initial(cfg *config.Config, g *config.Group) failover.State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old, unwatched, ok := k.findLocked(g.Name)
+	if !ok || old.Generation == 0 {
+		return failover.State{}
+	}
+	group := zap.String("group", g.Name)
+	if old.Target != "" && roleOf(g, old.Target) == failover.RoleNone {
+		k.log.Warn("state of a group ignored: its origin is no longer one of the group's", group, zap.String("origin", old.Target))
+		return failover.State{}
+	}
+	if old.Pin != "" && roleOf(g, old.Pin) == failover.RoleNone {
+		k.log.Warn("pin dropped: its origin is no longer one of the group's", group, zap.String("origin", old.Pin))
+	}
+	s := stateFor(cfg, g, &old, unwatched)
+	k.restored[g.Name] = s
+	return s
+}
+
+// findLocked returns what is known of a group, and for how long nobody has
+// watched its origins since.
+func (k *keeper) findLocked(name string) (g statefile.Group, unwatched time.Duration, ok bool) {
+	for _, live := range k.groups {
+		if live.Name == name {
+			return live.snapshot(), 0, true
+		}
+	}
+	for _, g := range k.before.Groups {
+		if g.Name == name {
+			return g, max(time.Since(k.before.Saved), 0), true
+		}
+	}
+	return statefile.Group{}, 0, false
+}
+
+// stateFor turns what was saved of a group into a State for its present origins.
+// What is out of range in it is for failover to repair.
+func stateFor(cfg *config.Config, g *config.Group, old *statefile.Group, unwatched time.Duration) failover.State {
+	s := failover.State{
+		Target:     roleOf(g, old.Target),
+		Generation: old.Generation,
+		Since:      old.Since,
+		Primary:    verdictFor(cfg, old, g.Primary, unwatched),
+		Secondary:  verdictFor(cfg, old, g.Secondary, unwatched),
+		Hold:       old.Hold,
+		Pin:        roleOf(g, old.Pin),
+	}
+	if s.Pin != failover.RoleNone {
+		s.PinUntil = old.PinUntil
+	}
+	// The reason tells of roles. If these were swapped, it tells nothing.
+	if reason, err := failover.ParseReason(old.Reason); err == nil && (old.Target == old.Primary) == (old.Target == g.Primary) {
+		s.Reason = reason
+	}
+	return s
+}
+
+// verdictFor returns the saved verdict of an origin. One that has no check any
+// more counts as healthy, since nobody would ever bring it back; so does one that
+// was not in the group. A down origin stays down until its checker says otherwise.
+//
+// Time in which nobody watched is no time of unbroken health: it puts off the
+// beginning, and with it an automatic failback.
+func verdictFor(cfg *config.Config, old *statefile.Group, origin string, unwatched time.Duration) failover.Verdict {
+	o := cfg.Origin(origin)
+	if o == nil || o.Health == nil {
+		return failover.Verdict{}
+	}
+	var v statefile.Verdict
+	switch origin {
+	case old.Primary:
+		v = old.PrimaryVerdict
+	case old.Secondary:
+		v = old.SecondaryVerdict
+	}
+	if !v.Down && !v.Since.IsZero() {
+		v.Since = v.Since.Add(unwatched)
+	}
+	return failover.Verdict(v)
+}
+
+// roleOf returns an origin's role in a group, RoleNone if it has none.
+func roleOf(g *config.Group, origin string) failover.Role {
+	switch origin {
+	case "":
+		return failover.RoleNone
+	case g.Primary:
+		return failover.RolePrimary
+	case g.Secondary:
+		return failover.RoleSecondary
+	}
+	return failover.RoleNone
+}
+
+// setGroups tells which pointers live from now on, in the configuration's order.
+// What was loaded has served its purpose then.
+func (k *keeper) setGroups(cfg *config.Config, pointers []*failover.Group) {
+	groups := make([]keptGroup, len(pointers))
+	for i, p := range pointers {
+		groups[i] = keptGroup{&cfg.Groups[i], p}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	first := k.groups == nil
+	k.groups = groups
+	for _, g := range groups {
+		if s, ok := k.restored[g.Name]; ok && first {
+			k.tellRestored(g, s)
+		}
+	}
+	k.before = statefile.Snapshot{}
+	clear(k.restored)
+	k.changed()
+}
+
+// tellRestored tells of a pointer that does not begin as a new one would. The
+// table may have moved it on since it was saved, of which no flip tells.
+func (k *keeper) tellRestored(g keptGroup, was failover.State) {
+	is := g.pointer.Pointer()
+	if was.Target == failover.RolePrimary && is.Target == failover.RolePrimary && is.Pin == failover.RoleNone {
+		return
+	}
+	level := zapcore.WarnLevel
+	if is.Target == failover.RolePrimary {
+		level = zapcore.InfoLevel
+	}
+	k.log.Log(level, "pointer restored", zap.String("group", g.Name), zap.Stringer("target", is.Target),
+		zap.String("from", originIn(g.Group, was.Target)), zap.String("to", originIn(g.Group, is.Target)),
+		zap.Stringer("reason", is.Reason), zap.Uint64("generation", is.Generation), zap.Time("since", is.Since),
+		zap.Duration("hold", is.Hold), zap.Stringer("pin", is.Pin))
+}
+
+// changed tells that a pointer's state is another one. It never blocks.
+func (k *keeper) changed() { poke(k.dirty) }
+
+// poke puts a token into a channel that has room for one.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// setPath changes the file; empty: nothing is written any more. The old file
+// stays as it is.
+func (k *keeper) setPath(path string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if path == k.path {
+		return
+	}
+	k.log.Info("state is kept elsewhere", zap.String("from", k.path), zap.String("to", path))
+	k.path, k.trouble = path, trouble{}
+	k.changed()
+	poke(k.hurry)
+}
+
+// pause ends writing until resume. When it returns, no save is in progress.
+func (k *keeper) pause() { k.setPaused(true) }
+
+// resume ends a pause, and has the present state saved.
+func (k *keeper) resume() {
+	k.setPaused(false)
+	k.changed()
+	poke(k.hurry)
+}
+
+func (k *keeper) setPaused(paused bool) {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.paused = paused
+}
+
+// encode returns the present state for newKeeperFrom in another process, nil if
+// that can't be.
+func (k *keeper) encode() []byte {
+	k.mu.Lock()
+	s := k.before
+	if k.groups != nil {
+		s = snapshotOf(k.groups)
+	}
+	k.mu.Unlock()
+	data, err := statefile.Encode(s)
+	if err != nil {
+		k.log.Warn("state can't be handed over", zap.Error(err))
+	}
+	return data
+}
+
+// run saves after changes, and once more when ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			k.save()
+			return
+		case <-k.dirty:
+		}
+		wait := saveEvery
+		if !k.save() {
+			wait = retryEvery
+			k.changed()
+		}
+		select {
+		case <-ctx.Done():
+		case <-k.hurry:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// save writes the present state, if it is to be written. It reports whether
+// nothing is left to do.
+func (k *keeper) save() bool {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	path, due := k.path, k.path != "" && !k.paused && k.groups != nil
+	s := snapshotOf(k.groups)
+	k.mu.Unlock()
+	if !due {
+		return true
+	}
+	err := k.write(path, s)
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case path != k.path: // nobody asks for this file any more
+	case err != nil:
+		k.failedLocked(err)
+	case k.trouble.kind != nil:
+		k.log.Info("state is saved again", zap.String("file", path), zap.Int("failed", k.trouble.failed),
+			zap.Duration("after", time.Since(k.trouble.since)))
+		k.trouble = trouble{}
+	}
+	return err == nil
+}
+
+// failedLocked takes note that the state can't be saved. It tells so once, and
+// again when the kind of error is another one.
+func (k *keeper) failedLocked(err error) {
+	t := &k.trouble
+	if t.kind == nil {
+		t.since = time.Now()
+	}
+	t.failed++
+	kind, whatNow := errAnother, "serving goes on, and saving is tried again every 5 s; a restart would begin with what was saved last"
+	for _, e := range []error{statefile.ErrForeign, statefile.ErrVersion} {
+		if errors.Is(err, e) {
+			kind, whatNow = e, "the file is left alone and nothing is kept; give another path for the state, or move the file away"
+		}
+	}
+	if kind != t.kind {
+		t.kind = kind
+		k.log.Warn("state can't be kept", zap.String("file", k.path), zap.Error(err), zap.String("what_now", whatNow))
+	}
+}
+
+// errAnother stands for all errors that may pass by themselves.
+var errAnother = errors.New("another error")
+
+// snapshotOf returns the present state of groups.
+func snapshotOf(groups []keptGroup) statefile.Snapshot {
+	s := statefile.Snapshot{Saved: time.Now()}
+	for _, g := range groups {
+		s.Groups = append(s.Groups, g.snapshot())
+	}
+	return s
+}
+
+// snapshot returns the present state of one group.
+func (g keptGroup) snapshot() statefile.Group {
+	s := g.pointer.Pointer()
+	return statefile.Group{
+		Name: g.Name, Primary: g.Primary, Secondary: g.Secondary,
+		Target: g.origin(s.Target), Generation: s.Generation, Since: s.Since, Reason: s.Reason.String(), Hold: s.Hold,
+		PrimaryVerdict: statefile.Verdict(s.Primary), SecondaryVerdict: statefile.Verdict(s.Secondary),
+		Pin: g.origin(s.Pin), PinUntil: s.PinUntil,
+	}
+}
+
+// origin names the origin in a role, the empty string for RoleNone.
+func (g keptGroup) origin(r failover.Role) string {
+	if r == failover.RoleNone {
+		return ""
+	}
+	return originIn(g.Group, r)
+}
