@@ -36,22 +36,25 @@ type Config struct {
 	ClientCA string
 	// NextProtos are the protocols offered by ALPN, the preferred one first.
 	NextProtos []string
-	// OnEvent is told what happens, one event at a time, by New, Reload and
-	// Watch. It must not call the Store. Nil: nobody is told.
+	// OnEvent is told what happens, one event at a time, by New, Reload, Watch,
+	// Configure and what Prepare returns. It must not call the Store. Nil:
+	// nobody is told.
 	OnEvent func(Event)
 }
 
 // Store is the certificates of a server. Its methods may be called from any
 // goroutine.
 type Store struct {
-	cfg  Config
-	base *tls.Config          // keeps the keys of session tickets, whatever is swapped
-	view atomic.Pointer[view] // what handshakes use
+	base    *tls.Config          // keeps the keys of session tickets, whatever is swapped
+	view    atomic.Pointer[view] // what handshakes use
+	reading atomic.Uint64        // numbers each reading of files as it begins
 
 	mu     sync.Mutex  // one reload at a time
+	cfg    Config      // Pairs and ClientCA guarded by mu, the rest never changes
 	pairs  []pairState // guarded by mu
 	ca     caState     // guarded by mu
 	stamps []stamp     // guarded by mu; of the files as last read, nil before Watch has looked
+	last   []stamp     // guarded by mu; of the files as Watch saw them last
 }
 
 // view is what handshakes use at one moment. It does not change.
@@ -62,6 +65,7 @@ type view struct {
 
 type pairState struct {
 	cert     *tls.Certificate // in use
+	read     uint64           // the reading that brought cert
 	problem  string           // why the files can't be used now; "": they can
 	exposed  bool             // it was told that all may read the key
 	reminded time.Time        // when it was told that the certificate ends
@@ -70,6 +74,7 @@ type pairState struct {
 type caState struct {
 	pool    *x509.CertPool // nil while there is a problem
 	raw     []byte
+	read    uint64 // the reading that brought pool, or that found nothing to use
 	problem string
 }
 
@@ -82,8 +87,7 @@ func New(cfg Config) (*Store, error) {
 	cfg.Pairs, cfg.NextProtos = slices.Clone(cfg.Pairs), slices.Clone(cfg.NextProtos)
 	s := &Store{cfg: cfg, pairs: make([]pairState, len(cfg.Pairs))}
 	var events []Event
-	err := s.loadLocked(&events) // nobody else knows s yet
-	if err != nil {
+	if err := s.loadLocked(&events); err != nil { // nobody else knows s yet
 		return nil, err
 	}
 	s.base = s.config()
@@ -134,11 +138,12 @@ func (s *Store) Reload() error {
 // only if all is in order.
 func (s *Store) loadLocked(events *[]Event) error {
 	var errs []error
+	reading := s.reading.Add(1)
 	for i := range s.pairs {
-		errs = append(errs, s.loadPairLocked(i, events))
+		errs = append(errs, s.loadPairLocked(i, reading, events))
 	}
 	if s.cfg.ClientCA != "" {
-		errs = append(errs, s.loadCALocked(events))
+		errs = append(errs, s.loadCALocked(reading, events))
 	}
 	err := errors.Join(errs...)
 	if err != nil && s.view.Load() == nil {
@@ -148,7 +153,7 @@ func (s *Store) loadLocked(events *[]Event) error {
 	return err
 }
 
-func (s *Store) loadPairLocked(i int, events *[]Event) error {
+func (s *Store) loadPairLocked(i int, reading uint64, events *[]Event) error {
 	files, p := s.cfg.Pairs[i], &s.pairs[i]
 	cert, err := readPair(files)
 	if err != nil {
@@ -158,6 +163,12 @@ func (s *Store) loadPairLocked(i int, events *[]Event) error {
 		}
 		return err
 	}
+	p.take(files, cert, reading, events)
+	return nil
+}
+
+// take puts in use what a reading brought.
+func (p *pairState) take(files Pair, cert *tls.Certificate, reading uint64, events *[]Event) {
 	about := Event{File: files.Cert, Names: cert.Leaf.DNSNames, NotAfter: cert.Leaf.NotAfter}
 	if p.problem != "" {
 		p.problem, about.Kind = "", Recovered
@@ -172,16 +183,15 @@ func (s *Store) loadPairLocked(i int, events *[]Event) error {
 			*events = append(*events, Event{Kind: Exposed, File: files.Key})
 		}
 	}
-	p.cert = cert
-	return nil
+	p.cert, p.read = cert, reading
 }
 
-func (s *Store) loadCALocked(events *[]Event) error {
+func (s *Store) loadCALocked(reading uint64, events *[]Event) error {
 	file := s.cfg.ClientCA
 	pool, raw, err := readAuthorities(file)
 	if err != nil {
 		if !exhausted(err) { // that is not the file's fault
-			s.ca.pool = nil
+			s.ca.pool, s.ca.read = nil, reading
 		}
 		if s.ca.problem != err.Error() {
 			s.ca.problem = err.Error()
@@ -189,15 +199,20 @@ func (s *Store) loadCALocked(events *[]Event) error {
 		}
 		return err
 	}
-	if s.ca.problem != "" {
-		s.ca.problem = ""
+	s.ca.take(file, pool, raw, reading, events)
+	return nil
+}
+
+// take puts in use what a reading brought.
+func (c *caState) take(file string, pool *x509.CertPool, raw []byte, reading uint64, events *[]Event) {
+	if c.problem != "" {
+		c.problem = ""
 		*events = append(*events, Event{Kind: Recovered, File: file})
 	}
-	if !bytes.Equal(s.ca.raw, raw) {
+	if !bytes.Equal(c.raw, raw) {
 		*events = append(*events, Event{Kind: Loaded, File: file})
 	}
-	s.ca.pool, s.ca.raw = pool, raw
-	return nil
+	*c = caState{pool: pool, raw: raw, read: reading}
 }
 
 // viewLocked is what is to be used now.

@@ -12,7 +12,8 @@ const defaultEvery = 5 * time.Second
 // Watch looks at the files until ctx ends, and reloads them when they have
 // changed and two looks in a row found them the same: so a pair is not read
 // while one half of it is new. What can't be used is tried again at each
-// look. Zero means every 5 s. It blocks; call it once.
+// look. Zero means every 5 s. It blocks; call it once. Configure changes which
+// files it looks at.
 //
 // Files are compared by size, time and identity, through symbolic links. There
 // is no watch of the kernel's: that breaks with each way of replacing a
@@ -23,36 +24,34 @@ func (s *Store) Watch(ctx context.Context, every time.Duration) {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	var last []stamp
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			last = s.look(last)
+			s.look()
 		}
 	}
 }
 
-// look reloads if the files have settled on something new. last is what the look
-// before found.
-func (s *Store) look(last []stamp) []stamp {
+// look reloads if the files have settled on something new.
+func (s *Store) look() {
 	var events []Event
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.stampAll()
-	settled := slices.EqualFunc(now, last, stamp.same)
+	now := s.stampAllLocked()
+	settled := s.last != nil && slices.EqualFunc(now, s.last, stamp.same)
 	if settled && (s.troubledLocked() || !slices.EqualFunc(now, s.stamps, stamp.same)) {
 		_ = s.loadLocked(&events) // it is told as events
 		s.stamps = now
 	}
+	s.last = now
 	s.remindLocked(&events, time.Now())
 	s.tell(events)
-	return now
 }
 
-// stampAll looks at all files.
-func (s *Store) stampAll() []stamp {
+// stampAllLocked looks at all files.
+func (s *Store) stampAllLocked() []stamp {
 	var all []stamp
 	for _, p := range s.cfg.Pairs {
 		all = append(all, stampOf(p.Cert), stampOf(p.Key))
