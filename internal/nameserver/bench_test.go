@@ -12,7 +12,7 @@ import (
 // What a query costs without its socket.
 func BenchmarkHandle(b *testing.B) {
 	s := newWorld().server(b)
-	s.limiter = newLimiter(1<<30, start)
+	s.limiter.Store(newLimiter(1<<30, start))
 	for _, bench := range []struct {
 		name   string
 		qtype  dnswire.Type

@@ -13,8 +13,10 @@ import (
 // where its pointer is. One goroutine uses it at a time.
 type builder struct {
 	*plan
-	last   *zone // nil: none yet
-	groups []groupSeen
+	last    *zone // nil: none yet
+	groups  []groupSeen
+	serials *serials
+	earlier func() uint32 // Config.Serial
 
 	next *zone // being made
 	now  time.Time
@@ -41,8 +43,10 @@ type answers struct {
 	cname   *rrset // nil: a and aaaa count
 }
 
-func newBuilder(p *plan) *builder {
-	b := &builder{plan: p, groups: make([]groupSeen, len(p.groups))}
+// newBuilder makes the builder for a plan. The serials go on from builder to
+// builder.
+func newBuilder(p *plan, s *serials, earlier func() uint32) *builder {
+	b := &builder{plan: p, groups: make([]groupSeen, len(p.groups)), serials: s, earlier: earlier}
 	for i := range b.groups {
 		b.groups[i].origins = make([]originSeen, len(p.groups[i].origins))
 	}
@@ -50,7 +54,7 @@ func newBuilder(p *plan) *builder {
 }
 
 // build reads all pointers and addresses, and makes the zone of now. The serial
-// moves if one of them did.
+// moves if one of them did, and with a builder's first zone.
 func (b *builder) build(now time.Time) *zone {
 	b.now = now
 	b.next = &zone{apex: b.zone.key, slots: b.slots}
@@ -62,21 +66,38 @@ func (b *builder) build(now time.Time) *zone {
 		}
 	} else {
 		b.next.nodes = slices.Clone(b.last.nodes)
-		b.next.serial, b.next.denial = b.last.serial, b.last.denial
+		b.next.denial = b.last.denial
 	}
 	for i := range b.plan.groups {
 		changed = b.group(&b.plan.groups[i], &b.groups[i]) || changed
 	}
-	switch {
-	case b.last == nil:
-		b.next.serial = uint32(now.Unix())
-		b.apex()
-	case changed:
-		b.next.serial = nextSerial(b.next.serial, now)
+	b.serial(changed)
+	if b.last == nil || b.next.serial != b.last.serial {
 		b.apex()
 	}
 	b.last = b.next
 	return b.next
+}
+
+// serial gives the zone its serial.
+func (b *builder) serial(changed bool) {
+	if b.serials.begun {
+		b.refresh(b.serials.next(changed, b.now))
+	} else {
+		earlier := uint32(0)
+		if b.earlier != nil {
+			earlier = b.earlier()
+		}
+		b.serials.begin(earlier, b.now)
+	}
+	b.next.serial = b.serials.current
+}
+
+// refresh has the zone made again at a moment, if that isn't zero.
+func (b *builder) refresh(at time.Time) {
+	if !at.IsZero() && (b.next.refreshAt.IsZero() || at.Before(b.next.refreshAt)) {
+		b.next.refreshAt = at
+	}
 }
 
 // group reports whether the pointer or an address is another one.
@@ -178,9 +199,7 @@ func (b *builder) lifetime(left time.Duration, ok bool, ttl uint32) time.Time {
 	if !ok {
 		wait = time.Second
 	}
-	if at := b.now.Add(wait); b.next.refreshAt.IsZero() || at.Before(b.next.refreshAt) {
-		b.next.refreshAt = at
-	}
+	b.refresh(b.now.Add(wait))
 	return b.now.Add(left)
 }
 
@@ -257,14 +276,4 @@ func (b *builder) apex() {
 			}
 		}
 	}
-}
-
-// nextSerial is greater than serial in the arithmetic of RFC 1982, and also
-// than what an earlier process had, as long as flips are seconds apart.
-func nextSerial(serial uint32, now time.Time) uint32 {
-	clock := uint32(now.Unix())
-	if int32(clock-serial) > 0 {
-		return clock
-	}
-	return serial + 1
 }

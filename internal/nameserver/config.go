@@ -35,6 +35,14 @@ type Config struct {
 	// loopback, since these can't be somebody else's address. 0: no limit.
 	RateLimit int
 
+	// Serial, unless nil, gives the last serial that an earlier server of the zone
+	// had, see Stats: the first one here is greater, so that whoever keeps the
+	// zone by its serial takes it for newer. 0: it isn't known. It is asked once, on
+	// the way to the first answer. Without it the first serial is the time, in
+	// seconds; an earlier server was at most 16 s ahead of that, and only after a
+	// burst of changes.
+	Serial func() uint32
+
 	// OnError hears of errors of the sockets, at most one a second. It must not
 	// block. nil: nobody.
 	OnError func(error)

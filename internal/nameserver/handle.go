@@ -62,8 +62,8 @@ func (w *worker) handle(out, msg []byte, from netip.AddrPort, tcp bool, now time
 	if read >= isQuery && q.hasCookie && q.version == 0 && !w.checkCookie(&c, now) {
 		read = isMalformed
 	}
-	if s.limiter != nil && !c.trusted {
-		switch s.limiter.take(c.addr, now) {
+	if l := s.limiter.Load(); l != nil && !c.trusted {
+		switch l.take(c.addr, now) {
 		case drop:
 			s.counts.dropped.Add(1)
 			return out

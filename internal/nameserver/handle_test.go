@@ -490,7 +490,7 @@ func TestAnswersAreMadeWithoutAllocation(t *testing.T) {
 	world := newWorld()
 	world.left["eu"] = time.Hour
 	s := world.server(t)
-	s.limiter = newLimiter(1<<30, start)
+	s.limiter.Store(newLimiter(1<<30, start))
 	w := worker{s: s}
 	out := make([]byte, 0, dnswire.MaxUDPSize)
 	cookie := question("shop.failover.example.", dnswire.TypeA)

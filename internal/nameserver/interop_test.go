@@ -131,7 +131,7 @@ func TestDigOverTheRate(t *testing.T) {
 		t.Fatalf("the first answer:\n%s", first)
 	}
 	// As if the prefix had used up the rate of the next hour.
-	s.limiter.buckets[s.limiter.bucket(local.Addr())].Store(int64(time.Since(s.started)+time.Hour) << 1)
+	s.limiter.Load().buckets[s.limiter.Load().bucket(local.Addr())].Store(int64(time.Since(s.started)+time.Hour) << 1)
 	over := dig(t, addr, "+nocookie", "shop.failover.example", "A")
 	if !strings.Contains(over, "Truncated, retrying in TCP mode") || !strings.Contains(over, "ANSWER: 2") {
 		t.Errorf("over the rate:\n%s", over)

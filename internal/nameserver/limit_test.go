@@ -39,7 +39,7 @@ func flood(t testing.TB, s *Server, from netip.AddrPort, tcp bool, cookie []byte
 func TestTheRateOfAPrefix(t *testing.T) {
 	limited := func(t *testing.T) *Server {
 		s := newWorld().server(t)
-		s.limiter = newLimiter(100, start)
+		s.limiter.Store(newLimiter(100, start))
 		return s
 	}
 	s := limited(t)
@@ -87,9 +87,9 @@ func TestTheRateOfAPrefix(t *testing.T) {
 // A client of IPv6 is its /56.
 func TestTheRateOfAPrefixOfIPv6(t *testing.T) {
 	s := newWorld().server(t)
-	s.limiter = newLimiter(10, start)
+	s.limiter.Store(newLimiter(10, start))
 	for from, want := range map[string]int{"[2001:db8:0:ff::1]:53": 0, "[2001:db8:0:100::1]:53": 10} {
-		s.limiter = newLimiter(10, start)
+		s.limiter.Store(newLimiter(10, start))
 		flood(t, s, netip.MustParseAddrPort("[2001:db8::7]:53"), false, nil, 20, start)
 		if whole, _ := flood(t, s, netip.MustParseAddrPort(from), false, nil, 20, start); whole != want {
 			t.Errorf("%s: %d whole, want %d", from, whole, want)

@@ -17,16 +17,18 @@ import (
 // Update makes the next snapshot, in the goroutine that answers it: so nobody
 // waits for a timer, and a storm of updates costs no more than the queries do.
 type Server struct {
-	cfg     Config
-	plan    *plan
+	cfg     Config        // Listen, Serial and OnError count, the rest is the first plan's
 	version atomic.Uint64 // counts the updates
 	zone    atomic.Pointer[zone]
+	limiter atomic.Pointer[limiter] // nil: no limit
 
 	mu      sync.Mutex // held while a zone is built
+	plan    *plan      // guarded by mu
 	builder *builder   // guarded by mu
+	serials serials    // guarded by mu
+	rate    int        // the limiter's; guarded by mu
 
 	cookies cookies
-	limiter *limiter // nil: no limit
 	counts  counts
 	conns   connTable
 
@@ -45,13 +47,59 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, plan: p, builder: newBuilder(p), started: time.Now()}
+	s := &Server{cfg: cfg, started: time.Now()}
+	s.use(p, cfg.RateLimit)
 	s.lastReported.Store(-int64(time.Hour))
 	s.conns.init()
-	if cfg.RateLimit > 0 {
-		s.limiter = newLimiter(cfg.RateLimit, s.started)
-	}
 	return s, nil
+}
+
+// use answers by another plan from the next query on.
+func (s *Server) use(p *plan, rate int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan, s.builder = p, newBuilder(p, &s.serials, s.cfg.Serial)
+	s.completeLocked()
+	if rate != s.rate {
+		var l *limiter
+		if rate > 0 {
+			l = newLimiter(rate, time.Now())
+		}
+		s.rate = rate
+		s.limiter.Store(l)
+	}
+	s.Update()
+}
+
+// completeLocked fills in what only the socket knows: where a host's name is
+// listened at.
+func (s *Server) completeLocked() {
+	if s.udp == nil || len(s.plan.nsAddrs) > 0 {
+		return
+	}
+	bound := s.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	if !bound.IsUnspecified() {
+		s.plan.nsAddrs = []netip.Addr{bound}
+	}
+}
+
+// Prepare checks a configuration that is to take the place of the one in use:
+// zone, nameservers, groups and rate limit. Commit, which can't fail, puts it to use: the
+// next query is answered by it. Who doesn't call commit has nothing to undo. The
+// sockets, open connections, counters and the secret of the cookies stay, and
+// the serial goes on growing; so do Serial and OnError stay what they were.
+//
+// Listen must be as it was: for another address, make another Server, with
+// Serial taken from this one.
+func (s *Server) Prepare(cfg Config) (commit func(), err error) {
+	if cfg.Listen != s.cfg.Listen {
+		return nil, fmt.Errorf("nameserver: listen: a server at %s can't move to %s; make another one", s.cfg.Listen, cfg.Listen)
+	}
+	p, err := newPlan(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { s.use(p, cfg.RateLimit) }), nil
 }
 
 // Update says that something may have changed: a pointer, an origin's
@@ -79,82 +127,6 @@ func (s *Server) current(now time.Time) *zone {
 func (s *Server) fresh(z *zone, now time.Time) bool {
 	return z != nil && z.version == s.version.Load() && (z.refreshAt.IsZero() || now.Before(z.refreshAt))
 }
-
-// Listen binds UDP and TCP, and returns the address, with the port that both
-// have. It is called once, before Run, which closes what it bound; Close does
-// where Run isn't going to be called.
-func (s *Server) Listen() (net.Addr, error) {
-	const attempts = 20 // a port that is free for TCP may be taken for UDP
-	err := errors.New("no port was tried")
-	for range attempts {
-		if err = s.bind(); err == nil {
-			break
-		}
-		if _, port, _ := net.SplitHostPort(s.cfg.Listen); port != "0" && port != "" {
-			break
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("nameserver: %w", err)
-	}
-	bound := s.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-	if len(s.plan.nsAddrs) == 0 && !bound.IsUnspecified() { // listened at a host's name
-		s.plan.nsAddrs = []netip.Addr{bound}
-	}
-	return s.udp.LocalAddr(), nil
-}
-
-func (s *Server) bind() error {
-	host, _, _ := net.SplitHostPort(s.cfg.Listen)
-	family := ""
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
-		family = "4" // or 0.0.0.0 would be every address of IPv6 too
-	}
-	tcp, err := net.Listen("tcp"+family, s.cfg.Listen)
-	if err != nil {
-		return err
-	}
-	_, port, _ := net.SplitHostPort(tcp.Addr().String())
-	udp, err := net.ListenPacket("udp"+family, net.JoinHostPort(host, port))
-	if err != nil {
-		return errors.Join(err, tcp.Close())
-	}
-	s.tcp, s.udp = tcp.(*net.TCPListener), udp.(*net.UDPConn)
-	_ = s.udp.SetReadBuffer(readBuffer) // as much of it as the system allows
-	return nil
-}
-
-// Close closes what Listen bound, for who doesn't call Run.
-func (s *Server) Close() error {
-	if s.udp == nil {
-		return nil
-	}
-	return errors.Join(s.udp.Close(), s.tcp.Close())
-}
-
-// ErrNotListening says that Run was called before Listen.
-var ErrNotListening = errors.New("nameserver: Run before Listen")
-
-// Run answers until ctx ends, and returns nil when all of its goroutines have
-// ended. It is called once. Errors of the sockets go to OnError, and don't end
-// it.
-func (s *Server) Run(ctx context.Context) error {
-	if s.udp == nil {
-		return ErrNotListening
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { s.serveUDP(ctx) })
-	wg.Go(func() { s.acceptTCP(ctx, &wg) })
-	<-ctx.Done()
-	_ = s.Close()
-	s.conns.closeAll()
-	wg.Wait()
-	return nil
-}
-
-// readBuffer is what may wait in the UDP socket, in bytes: a burst is answered
-// late rather than lost.
-const readBuffer = 1 << 20
 
 // report counts an error and tells OnError, at most once a second.
 func (s *Server) report(err error) {
