@@ -85,6 +85,12 @@ type Server struct {
 	ProxyStatus bool
 	// EncodedSlash says what becomes of a path that holds %2F or %5C.
 	EncodedSlash EncodedSlash
+	// Watch reloads the configuration when its file has changed.
+	Watch bool
+	// State is the path of the file that keeps the pointers over a restart. A
+	// relative path in the file has been joined to the file's folder. Empty:
+	// nothing is kept.
+	State string
 }
 
 // EncodedSlash is a value of server.encoded_slash.

@@ -25,6 +25,8 @@ func serverFields(s *Server) fields {
 		"trusted_proxies":        list(&s.TrustedProxies, cidr, 0, 10_000),
 		"drain_timeout":          duration(&s.DrainTimeout, 0, longestTime),
 		"proxy_status":           boolean(&s.ProxyStatus),
+		"watch":                  boolean(&s.Watch),
+		"state":                  statePath(&s.State),
 		"encoded_slash":          choice(&s.EncodedSlash, EncodedSlashReject, EncodedSlashKeep),
 	}
 }

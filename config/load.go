@@ -65,6 +65,7 @@ func Parse(name string, data []byte, opt Options) (*Config, error) {
 	d := &decoder{
 		document: parseTOML(source),
 		dir:      filepath.Dir(name),
+		name:     filepath.Clean(name),
 		opt:      opt,
 		cfg:      &Config{Server: defaultServer(), Log: defaultLog(), Resolver: defaultResolver()},
 		originAt: map[string]int{},
@@ -112,9 +113,10 @@ func readCAFile(path string) ([]byte, error) {
 // for their positions is kept beside it: the table of each element of cfg.
 type decoder struct {
 	*document
-	dir string
-	opt Options
-	cfg *Config
+	dir  string
+	name string // of the file, cleaned
+	opt  Options
+	cfg  *Config
 
 	origins, groups, routes []*node
 	originAt, groupAt       map[string]int      // places in cfg's slices by name

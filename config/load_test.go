@@ -186,6 +186,8 @@ tls_listen = [":8443"]
 client_ca = "ca.pem"
 https_redirect = true
 h2c = true
+watch = true
+state = "run/fairlead.state"
 [[server.certificates]]
 cert = "site.pem"
 key = "site.key"
@@ -266,6 +268,7 @@ breaker = { consecutive_failures = 0, open_for = "1m", half_open_trials = 2 }
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 			EncodedSlash:   EncodedSlashKeep,
 			TLSListen:      []string{":8443"}, ClientCA: "etc/ca.pem", HTTPSRedirect: true, H2C: true,
+			Watch: true, State: filepath.Join("etc", "run", "fairlead.state"),
 			Certificates: []Certificate{{"etc/site.pem", "etc/site.key"}},
 		},
 		Log: Log{Level: "debug", Format: "console", Output: "stdout"},

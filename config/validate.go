@@ -34,6 +34,7 @@ func (d *decoder) validate() {
 	}
 	d.checkListen()
 	d.checkTLS()
+	d.checkState()
 	for i := range d.cfg.Origins {
 		d.checkOrigin(i)
 	}
@@ -252,6 +253,17 @@ func (d *decoder) checkTimeout(i int, s scope) {
 		slow := cmp.Or(pt.get("response_header_timeout"), pt.get("connect_timeout"))
 		d.contradict(s, t, "timeout", r.Timeout, slow, "no time would be left for the secondary after a primary that hangs (origin %s: %s; %s); write at least %s, or less there",
 			show(p.Name), d.reference(pt, "connect_timeout", p.ConnectTimeout), d.reference(pt, "response_header_timeout", p.ResponseHeaderTimeout), showDuration(need))
+	}
+}
+
+// checkState keeps two writers out of one file.
+func (d *decoder) checkState() {
+	t := d.root.get("server")
+	if t == nil || t.kind != kindTable || !sound(t, "state") || d.cfg.Server.State == "" {
+		return
+	}
+	if d.cfg.Server.State == d.cfg.Log.Output {
+		d.reject(value{t.get("state"), scope{owner: "server"}, "state"}, "the log is written there; write another path")
 	}
 }
 

@@ -284,6 +284,23 @@ func logOutput(dst *string) setter {
 	}
 }
 
+// statePath stores the path of the file that keeps the pointers.
+func statePath(dst *string) setter {
+	return func(d *decoder, v value) {
+		switch {
+		case !d.want(v, kindString, "a path in quotes"):
+		case v.text == "":
+			d.reject(v, `empty; write a path such as "fairlead.state", or remove it to keep nothing`)
+		case strings.ContainsRune(v.text, 0):
+			d.reject(v, "a path can't hold a NUL; remove it")
+		case d.path(v.text) == d.name:
+			d.reject(v, "that is this file, which it would overwrite; write another path")
+		default:
+			*dst = d.path(v.text)
+		}
+	}
+}
+
 func failoverMethod(d *decoder, v value) (string, bool) {
 	if !d.want(v, kindString, `"GET", "HEAD" or "OPTIONS"`) {
 		return "", false

@@ -105,6 +105,9 @@ func (s *Server) interruptAll(listeners []*listener, done <-chan struct{}) {
 // depart takes listeners that a reload has removed out of service, beside
 // everything else.
 func (s *Server) depart(gone []*listener) {
+	if len(gone) == 0 {
+		return
+	}
 	for _, l := range gone {
 		l.shut()
 	}

@@ -2,67 +2,76 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
-	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/nameserver"
 	"github.com/fairlead/fairlead/internal/resolver"
 )
 
-// forever is how long the addresses hold that stand in the file.
-const forever = 10 * 365 * 24 * time.Hour
-
 // names is a service's part in DNS: what it looks up, what it answers, and whom
-// it follows.
+// it follows. All of that can change while run is at work, see prepare; the
+// resolver and the nameserver of the moment are read without a lock.
 type names struct {
-	resolver   *resolver.Resolver // nil: there is nothing to ask
-	hosts      []string           // of origins, to be kept known
-	followers  []*follower.Follower
-	nameserver *nameserver.Server // nil: nothing is answered
+	w       watcher
+	inherit inheritFunc
+
+	resolver atomic.Pointer[resolver.Resolver] // nil: there is nothing to ask
+	server   atomic.Pointer[nameserver.Server] // nil: nothing is answered
+	// lastSerial is where the serial of a nameserver begins that is made new: after
+	// that of the one before it.
+	lastSerial atomic.Uint32
+
+	// telling is held while changed is called: the last call tells the latest.
+	telling sync.Mutex
+	changed func(host string, addrs []netip.Addr) // guarded by telling; nil before run
+
+	mu        sync.Mutex            // held while members come and go; guards the rest
+	lookups   config.Resolver       // what the resolver was made of
+	hosts     []string              // of origins, to be kept known
+	watches   map[string]func()     // what ends the watch of a host, of those that are watched
+	followers map[string]*following // by the group's name
+	listens   string                // the nameserver's address as configured
+	running   context.Context       // of run; nil before it
+	mute      context.CancelFunc    // ends the nameserver; nil: it isn't at work
+	ended     bool                  // run is over, or about to be
+	work      sync.WaitGroup        // the members' goroutines
 }
 
+// inheritFunc gives sockets that were open before this process and are meant for
+// an address as the configuration writes it. Where it gives none, they are
+// opened.
+type inheritFunc func(address string) (net.Listener, net.PacketConn, error)
+
 // newNames makes what the configuration needs of DNS. The pointers are the
-// groups', in the configuration's order.
-func newNames(cfg *config.Config, pointers []*failover.Group, w watcher) (*names, error) {
-	n := &names{}
-	for i := range cfg.Origins {
-		if host := dnsHost(&cfg.Origins[i]); host != "" && !slices.Contains(n.hosts, host) {
-			n.hosts = append(n.hosts, host)
-		}
-	}
-	follows := slices.ContainsFunc(cfg.Groups, func(g config.Group) bool { return g.Follow != nil })
-	if len(n.hosts) > 0 || follows {
-		r, err := resolver.New(resolverConfig(&cfg.Resolver, w.dns))
-		if err != nil {
-			return nil, err
-		}
-		n.resolver = r
-	}
-	following := make([]*follower.Follower, len(cfg.Groups)) // nil where a group follows nobody
-	for i := range cfg.Groups {
-		if g := &cfg.Groups[i]; g.Follow != nil {
-			following[i] = n.follow(g, pointers[i], w)
-			n.followers = append(n.followers, following[i])
-		}
-	}
-	if cfg.Nameserver == nil {
-		return n, nil
-	}
-	var err error
-	if n.nameserver, err = nameserver.New(n.zone(cfg, pointers, following, w)); err != nil {
-		n.close()
+// groups', in the configuration's order. A nil inherit means that there is
+// nothing to inherit. Close what it returns.
+func newNames(cfg *config.Config, pointers []*failover.Group, w watcher, inherit inheritFunc) (*names, error) {
+	n := &names{w: w, inherit: inherit}
+	c, err := n.change(cfg, pointers)
+	if err != nil {
 		return nil, err
 	}
+	c.commit()
 	return n, nil
+}
+
+// dnsHosts are the names of origins, each once.
+func dnsHosts(cfg *config.Config) (hosts []string) {
+	for i := range cfg.Origins {
+		if host := dnsHost(&cfg.Origins[i]); host != "" && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // dnsHost is the name that an origin's addresses are looked up by, in lower
@@ -91,144 +100,138 @@ func resolverConfig(c *config.Resolver, onEvent func(resolver.Event)) resolver.C
 	return rc
 }
 
-// follow makes a group's pointer go along with another one.
-func (n *names) follow(g *config.Group, pointer *failover.Group, w watcher) *follower.Follower {
-	fc := follower.Config{
-		Server: g.Follow.Server.String(),
-		Name:   g.Follow.Name,
-		ID:     randomID(),
-		Text:   n.resolver.Text,
-		Lead: func(origin string) {
-			role := failover.RoleNone
-			switch origin {
-			case g.Primary:
-				role = failover.RolePrimary
-			case g.Secondary:
-				role = failover.RoleSecondary
-			}
-			pointer.Follow(role)
-		},
-		OnVia:   n.update,
-		OnEvent: func(e follower.Event) { w.follow(g.Name, e) },
-		Origins: []string{g.Primary},
-	}
-	if g.Secondary != "" {
-		fc.Origins = append(fc.Origins, g.Secondary)
-	}
-	return follower.New(fc)
+func sameResolver(a, b *config.Resolver) bool {
+	return slices.Equal(a.Servers, b.Servers) && a.Timeout == b.Timeout &&
+		a.MinTTL == b.MinTTL && a.MaxTTL == b.MaxTTL && a.StaleMax == b.StaleMax
 }
 
-// randomID tells followers apart over all processes.
-func randomID() string {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+// errNoResolver is what a lookup gets that nobody foresaw: no origin of the
+// configuration has a name.
+var errNoResolver = errors.New("no resolver is at work")
+
+// lookup gives a host's addresses, by the resolver of the moment. One that was
+// replaced while it was asked is no reason for an error.
+func (n *names) lookup(ctx context.Context, host string) (addrs []netip.Addr, err error) {
+	err = n.ask(host, func(r *resolver.Resolver) error {
+		addrs, err = r.Lookup(ctx, host)
+		return err
+	})
+	return addrs, err
 }
 
-// zone is what the nameserver answers.
-func (n *names) zone(cfg *config.Config, pointers []*failover.Group, following []*follower.Follower, w watcher) nameserver.Config {
-	c := cfg.Nameserver
-	nc := nameserver.Config{
-		Listen: c.Listen, Zone: c.Zone, NS: c.NS, NSAddresses: c.NSAddresses, Admin: c.Admin,
-		RateLimit: c.RateLimit, OnError: w.nameserver,
-	}
-	for i := range cfg.Groups {
-		g := &cfg.Groups[i]
-		if g.DNSName == "" {
-			continue
-		}
-		ng := nameserver.Group{
-			Name: g.DNSName, TTL: g.TTL, CNAME: g.DNSAnswer == config.DNSAnswerCNAME,
-			Pointer: func() nameserver.Pointer {
-				s := pointers[i].Pointer()
-				p := nameserver.Pointer{Generation: s.Generation, Since: s.Since, Reason: s.Reason.String()}
-				if s.Target != failover.RoleNone {
-					p.Target = originIn(g, s.Target)
-				}
-				if following[i] != nil {
-					p.Via = following[i].Via()
-				}
-				return p
-			},
-		}
-		for _, name := range []string{g.Primary, g.Secondary} {
-			if name != "" {
-				ng.Origins = append(ng.Origins, n.origin(cfg.Origin(name)))
-			}
-		}
-		nc.Groups = append(nc.Groups, ng)
-	}
-	return nc
+// text asks a nameserver for the TXT records of a name, likewise.
+func (n *names) text(ctx context.Context, server, name string) (texts []string, ttl time.Duration, err error) {
+	err = n.ask(name, func(r *resolver.Resolver) error {
+		texts, ttl, err = r.Text(ctx, server, name)
+		return err
+	})
+	return texts, ttl, err
 }
 
-// origin is an origin as the nameserver sees it.
-func (n *names) origin(o *config.Origin) nameserver.Origin {
-	no := nameserver.Origin{Name: o.Name, Host: dnsHost(o)}
-	if no.Host != "" {
-		no.Addresses = func() ([]netip.Addr, time.Duration, bool) {
-			a, ok := n.resolver.Peek(no.Host)
-			return a.Addrs, a.Left, ok && len(a.Addrs) > 0
+func (n *names) ask(host string, with func(*resolver.Resolver) error) error {
+	for r := n.resolver.Load(); r != nil; {
+		err := with(r)
+		now := n.resolver.Load()
+		if err == nil || now == r {
+			return err
 		}
-		return no
+		r = now
 	}
-	var literal []netip.Addr // none for a socket
-	if o.Network == "tcp" {
-		host, _, _ := net.SplitHostPort(o.Address)
-		literal = []netip.Addr{netip.MustParseAddr(host)}
+	return &resolver.Error{Host: host, Kind: resolver.Closed, Err: errNoResolver}
+}
+
+// peek gives the addresses of a host that are known.
+func (n *names) peek(host string) ([]netip.Addr, time.Duration, bool) {
+	r := n.resolver.Load()
+	if r == nil {
+		return nil, 0, false
 	}
-	no.Addresses = func() ([]netip.Addr, time.Duration, bool) { return literal, forever, true }
-	return no
+	a, ok := r.Peek(host)
+	return a.Addrs, a.Left, ok && len(a.Addrs) > 0
 }
 
 // update lets the nameserver's next answers show what has changed.
 func (n *names) update() {
-	if n.nameserver != nil {
-		n.nameserver.Update()
+	if s := n.server.Load(); s != nil {
+		s.Update()
 	}
+}
+
+// watch keeps a host known to r, and returns what ends that.
+func (n *names) watch(r *resolver.Resolver, host string) (stop func()) {
+	return r.Watch(host, func([]netip.Addr) { n.tell(r, host) })
+}
+
+// tell says which addresses a host has now, if r is the one to know: not before
+// it is put to use, and not once another one has been.
+func (n *names) tell(r *resolver.Resolver, host string) {
+	n.telling.Lock()
+	defer n.telling.Unlock()
+	if n.resolver.Load() != r {
+		return
+	}
+	if n.changed != nil {
+		addrs, _, _ := n.peek(host)
+		n.changed(host, addrs)
+	}
+	n.update()
 }
 
 // listen opens the nameserver's sockets. The address is nil without one.
 func (n *names) listen() (net.Addr, error) {
-	if n.nameserver == nil {
+	s := n.server.Load()
+	if s == nil {
 		return nil, nil
 	}
-	return n.nameserver.Listen()
+	return n.open(s, n.listens)
 }
 
 // unlisten closes what listen opened, where run isn't going to be called.
 func (n *names) unlisten() {
-	if n.nameserver != nil {
-		_ = n.nameserver.Close()
+	if s := n.server.Load(); s != nil {
+		_ = s.Close()
 	}
 }
 
 // run looks up, answers and follows until ctx ends. Changed is told of each
-// host whose addresses are new.
+// host whose addresses are new, one call at a time. It is called once.
 func (n *names) run(ctx context.Context, changed func(host string, addrs []netip.Addr)) {
-	var all sync.WaitGroup
-	var stops []func()
+	n.telling.Lock()
+	n.changed = changed
+	n.telling.Unlock()
+
+	n.mu.Lock()
+	n.running = ctx
 	for _, host := range n.hosts {
-		stops = append(stops, n.resolver.Watch(host, func(addrs []netip.Addr) {
-			changed(host, addrs)
-			n.update()
-		}))
+		if n.watches[host] == nil {
+			n.watches[host] = n.watch(n.resolver.Load(), host)
+		}
 	}
 	for _, f := range n.followers {
-		all.Go(func() { _ = f.Run(ctx) })
+		n.begin(f)
 	}
-	if n.nameserver != nil {
-		all.Go(func() { _ = n.nameserver.Run(ctx) })
+	if s := n.server.Load(); s != nil {
+		n.answer(s)
 	}
+	n.mu.Unlock()
+
 	<-ctx.Done()
-	for _, stop := range stops {
+	n.mu.Lock()
+	n.ended = true // no member comes any more
+	watches := n.watches
+	n.mu.Unlock()
+	for _, stop := range watches {
 		stop()
 	}
-	all.Wait()
+	n.work.Wait()
 }
 
-// close ends what newNames began.
+// close ends what newNames began. Call it after run, or instead.
 func (n *names) close() {
-	if n.resolver != nil {
-		n.resolver.Close()
+	n.mu.Lock()
+	n.ended = true
+	n.mu.Unlock()
+	if r := n.resolver.Load(); r != nil {
+		r.Close()
 	}
 }

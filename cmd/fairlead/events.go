@@ -26,7 +26,6 @@ const syncEvery = 1000
 // the drain, connections that it couldn't accept.
 type journal struct {
 	log   *zap.Logger
-	cfg   *config.Config
 	moves *moves
 }
 
@@ -62,68 +61,73 @@ func (m *moves) say(host string, now time.Time) (unsaid int, ok bool) {
 
 // started tells what runs, and what is dangerous about it. The nameserver's
 // address is nil if there is none.
-func (j journal) started(file string, addresses []net.Addr, dns net.Addr) {
+func (j journal) started(cfg *config.Config, file string, addresses []net.Addr, dns net.Addr) {
 	j.log.Info("starting", zap.String("version", buildVersion()), zap.String("config", file))
-	for i := range j.cfg.Origins {
-		o := &j.cfg.Origins[i]
+	for i := range cfg.Origins {
+		o := &cfg.Origins[i]
 		fields := []zap.Field{zap.String("origin", o.Name), zap.String("url", o.URL)}
 		if o.Health != nil {
 			fields = append(fields, zap.String("health", o.Health.Path), zap.Duration("interval", o.Health.Interval))
 		}
 		j.log.Info("origin", fields...)
 	}
-	for i := range j.cfg.Groups {
-		g := &j.cfg.Groups[i]
+	for i := range cfg.Groups {
+		g := &cfg.Groups[i]
 		fields := []zap.Field{zap.String("group", g.Name), zap.String("primary", g.Primary)}
 		if g.Secondary != "" {
 			fields = append(fields, zap.String("secondary", g.Secondary), zap.String("unsafe", string(g.Unsafe)),
 				zap.String("failback", string(g.Failback)))
 		}
 		if g.DNSName != "" {
-			fields = append(fields, zap.String("dns_name", g.DNSName+"."+j.cfg.Nameserver.Zone))
+			fields = append(fields, zap.String("dns_name", g.DNSName+"."+cfg.Nameserver.Zone))
 		}
 		if g.Follow != nil {
 			fields = append(fields, zap.Stringer("follow", g.Follow))
 		}
 		j.log.Info("group", fields...)
 	}
-	for i := range j.cfg.Routes {
-		r := &j.cfg.Routes[i]
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
 		j.log.Info("route", zap.String("route", r.Name), zap.String("match", r.Match), zap.String("group", r.Group),
 			zap.Int("max_concurrent", r.Bulkhead.MaxConcurrent), zap.Int("max_queue", r.Bulkhead.MaxQueue))
 		if i%syncEvery == syncEvery-1 {
 			_ = j.log.Sync()
 		}
 	}
-	for _, d := range dangers(j.cfg) {
-		j.log.Warn("configuration", zap.String("warning", d))
-	}
-	plain := len(j.cfg.Server.Listen)
-	for i, a := range slices.Concat(j.cfg.Server.Listen, j.cfg.Server.TLSListen) {
+	j.warn(cfg)
+	plain := len(cfg.Server.Listen)
+	for i, a := range slices.Concat(cfg.Server.Listen, cfg.Server.TLSListen) {
 		if i < len(addresses) {
 			j.log.Info("listening", zap.String("listen", a), zap.Stringer("address", addresses[i]), zap.Bool("tls", i >= plain))
 		}
 	}
 	if dns != nil {
-		j.log.Info("answering", zap.String("zone", j.cfg.Nameserver.Zone), zap.String("listen", j.cfg.Nameserver.Listen), zap.Stringer("address", dns))
+		j.log.Info("answering", zap.String("zone", cfg.Nameserver.Zone), zap.String("listen", cfg.Nameserver.Listen), zap.Stringer("address", dns))
+	}
+}
+
+// warn tells what is dangerous about a configuration.
+func (j journal) warn(cfg *config.Config) {
+	for _, d := range dangers(cfg) {
+		j.log.Warn("configuration", zap.String("warning", d))
 	}
 }
 
 // newJournal makes the journal of a run.
-func newJournal(log *zap.Logger, cfg *config.Config) journal {
-	return journal{log: log, cfg: cfg, moves: &moves{hosts: make(map[string]*move)}}
+func newJournal(log *zap.Logger) journal {
+	return journal{log: log, moves: &moves{hosts: make(map[string]*move)}}
 }
 
 // dnsTotals tells what both ends of DNS did in the run.
 func (j journal) dnsTotals(n *names) {
-	if n.resolver != nil {
-		for _, s := range n.resolver.Stats() {
+	if r := n.resolver.Load(); r != nil {
+		for _, s := range r.Stats() {
 			j.log.Info("lookup totals", zap.String("host", s.Host), zap.Uint64("lookups", s.Lookups), zap.Uint64("failures", s.Failures),
 				zap.Uint64("stale_used", s.StaleUsed))
 		}
 	}
-	if n.nameserver != nil {
-		s := n.nameserver.Stats()
+	if ns := n.server.Load(); ns != nil {
+		s := ns.Stats()
 		j.log.Info("nameserver totals", zap.Uint64("udp", s.UDP.Queries), zap.Uint64("tcp", s.TCP.Queries), zap.Uint64("dropped", s.Dropped),
 			zap.Uint64("slipped", s.Slipped), zap.Uint64("truncated", s.Truncated), zap.Uint64("ignored", s.Ignored))
 	}
@@ -131,10 +135,10 @@ func (j journal) dnsTotals(n *names) {
 
 // doorTotals tells how clients' connections went that were refused or ended.
 func (j journal) doorTotals(p *proxy.Server) {
-	if len(j.cfg.Server.TLSListen) == 0 && !j.cfg.Server.H2C {
+	h, e := p.Handshakes(), p.HTTP2()
+	if h == (proxy.HandshakeStats{}) && e == (proxy.HTTP2Stats{}) {
 		return
 	}
-	h, e := p.Handshakes(), p.HTTP2()
 	j.log.Info("handshake totals", zap.Uint64("done", h.Done), zap.Uint64("resumed", h.Resumed), zap.Uint64("failed", h.Failed),
 		zap.Uint64("timed_out", h.TimedOut), zap.Uint64("refused", h.Refused))
 	j.log.Info("http2 totals", zap.Uint64("broken", e.Broken), zap.Uint64("calmed", e.Calmed), zap.Uint64("slow", e.Slow))
@@ -152,13 +156,12 @@ func (j journal) stopped(routes []proxy.RouteStats, err error) {
 }
 
 // flip tells of a pointer that moved. Away from the primary is a warning.
-func (j journal) flip(group string, from, to failover.State) {
-	g := j.cfg.Group(group)
+func (j journal) flip(g *config.Group, from, to failover.State) {
 	level := zapcore.WarnLevel
 	if to.Target == failover.RolePrimary {
 		level = zapcore.InfoLevel
 	}
-	j.log.Log(level, "pointer moved", zap.String("group", group), zap.Stringer("target", to.Target),
+	j.log.Log(level, "pointer moved", zap.String("group", g.Name), zap.Stringer("target", to.Target),
 		zap.String("from", originIn(g, from.Target)), zap.String("to", originIn(g, to.Target)),
 		zap.Stringer("reason", to.Reason), zap.Uint64("generation", to.Generation), zap.Duration("hold", to.Hold))
 }

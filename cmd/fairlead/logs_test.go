@@ -74,16 +74,6 @@ func TestTheLevelGovernsEvents(t *testing.T) {
 	}
 }
 
-func TestAccessIsOffUnlessWanted(t *testing.T) {
-	for _, want := range []bool{true, false} {
-		logged(t, config.Log{Level: "info", Format: "json", Access: want}, func(l *logs) {
-			if got := l.access != nil; got != want {
-				t.Errorf("access = %v gave a logger: %v", want, got)
-			}
-		})
-	}
-}
-
 func TestALogFileIsAppendedToAndHiddenFromOthers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "fairlead.log")
 	for range 2 {
@@ -167,7 +157,7 @@ func TestALogThatFailsDoesNotHoldUpTheEnd(t *testing.T) {
 }
 
 func TestTheJournalHasALineForWhateverHappens(t *testing.T) {
-	cfg := &config.Config{Groups: []config.Group{{Name: "shop", Primary: "eu", Secondary: "us"}}}
+	shop := &config.Group{Name: "shop", Primary: "eu", Secondary: "us"}
 	primary := failover.State{Target: failover.RolePrimary, Generation: 3, Reason: failover.ReasonFailback}
 	secondary := failover.State{Target: failover.RoleSecondary, Generation: 2, Reason: failover.ReasonPrimaryDown, Hold: time.Minute}
 	none := failover.State{Generation: 3, Reason: failover.ReasonBothDown}
@@ -177,15 +167,15 @@ func TestTheJournalHasALineForWhateverHappens(t *testing.T) {
 		want line
 	}{
 		{
-			name: "flip away", give: func(j journal) { j.flip("shop", primary, secondary) },
+			name: "flip away", give: func(j journal) { j.flip(shop, primary, secondary) },
 			want: line{"level": "warn", "msg": "pointer moved", "group": "shop", "from": "eu", "to": "us", "target": "secondary", "reason": "primary_down", "generation": 2.0, "hold": "1m0s"},
 		},
 		{
-			name: "failback", give: func(j journal) { j.flip("shop", secondary, primary) },
+			name: "failback", give: func(j journal) { j.flip(shop, secondary, primary) },
 			want: line{"level": "info", "msg": "pointer moved", "from": "us", "to": "eu", "target": "primary", "reason": "failback"},
 		},
 		{
-			name: "to neither", give: func(j journal) { j.flip("shop", secondary, none) },
+			name: "to neither", give: func(j journal) { j.flip(shop, secondary, none) },
 			want: line{"level": "warn", "msg": "pointer moved", "from": "us", "to": "none", "target": "none", "reason": "both_down"},
 		},
 		{
@@ -215,7 +205,7 @@ func TestTheJournalHasALineForWhateverHappens(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			out := logged(t, config.Log{Level: "debug", Format: "json"}, func(l *logs) { tt.give(newJournal(l.events, cfg)) })
+			out := logged(t, config.Log{Level: "debug", Format: "json"}, func(l *logs) { tt.give(newJournal(l.events)) })
 			var got line
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("not one line of JSON: %v: %q", err, out)
@@ -234,7 +224,7 @@ func TestTenThousandRoutesOverflowNoLog(t *testing.T) {
 			Name: strings.Repeat("n", 100), Match: strings.Repeat("m", 400), Group: "shop", Breaker: config.Breaker{ConsecutiveFailures: 1},
 		})
 	}
-	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { newJournal(l.events, cfg).started("fairlead.toml", nil, nil) })
+	out := logged(t, config.Log{Level: "info", Format: "json"}, func(l *logs) { newJournal(l.events).started(cfg, "fairlead.toml", nil, nil) })
 	if n := strings.Count(out, `"msg":"route"`); n != len(cfg.Routes) {
 		t.Errorf("%d routes in the log, want %d", n, len(cfg.Routes))
 	}

@@ -17,9 +17,12 @@
 // starts it.
 //
 // The work is divided by file: main.go has signals and exit codes, run.go the
-// commands and the life of "run", service.go the wiring, logs.go where lines go,
-// events.go what they say, dangers.go what a good file leaves dangerous, demo.go
-// and script.go the demonstration, help.go the texts.
+// commands and the life of "run", control.go what it obeys meanwhile. service.go,
+// plan.go and reload.go are the wiring, dns.go and tls.go their parts of it,
+// translate.go what the configuration means to each package, state.go what
+// survives a restart. logs.go is where lines go, events.go and changes.go what
+// they say, dangers.go what a good file leaves dangerous, demo.go and script.go
+// the demonstration, help.go the texts.
 package main
 
 import (
@@ -32,6 +35,7 @@ import (
 	"syscall"
 
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/internal/handover"
 	"github.com/fairlead/fairlead/proxy"
 )
 
@@ -48,8 +52,17 @@ func main() {
 	ctx, drain := context.WithCancel(context.Background())
 	force := make(chan struct{})
 	go watchSignals(drain, force)
-	p := program{stdout: os.Stdout, stderr: os.Stderr, force: force}
-	os.Exit(exitCode(p.run(ctx, os.Args[1:]), os.Stderr))
+	p := program{stdout: os.Stdout, stderr: os.Stderr, force: force, reload: tokens(reloadSignals), upgrade: tokens(upgradeSignals)}
+	os.Exit(exitCode(p.inherit(ctx, os.Args[1:]), os.Stderr))
+}
+
+// inherit takes what another process has handed over, and runs.
+func (p *program) inherit(ctx context.Context, args []string) error {
+	var err error
+	if p.inherited, err = handover.Inherit(); err != nil {
+		return err
+	}
+	return p.run(ctx, args)
 }
 
 // watchSignals drains at the first signal and forces at the second. After that
@@ -62,6 +75,26 @@ func watchSignals(drain func(), force chan<- struct{}) {
 	<-signals
 	close(force)
 	signal.Stop(signals)
+}
+
+// tokens has a token when one of the signals has come. Those that come while it has
+// one are the same wish. Signals that nobody waits for, as in a short command,
+// do nothing.
+func tokens(signals []os.Signal) <-chan struct{} {
+	if len(signals) == 0 {
+		return nil // Notify would take that for all
+	}
+	came, token := make(chan os.Signal, 1), make(chan struct{}, 1)
+	signal.Notify(came, signals...)
+	go func() {
+		for range came {
+			select {
+			case token <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return token
 }
 
 // exitCode says on stderr what went wrong and returns the exit code for it.

@@ -8,9 +8,15 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
+	"go.uber.org/zap"
+
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/internal/filestamp"
+	"github.com/fairlead/fairlead/internal/handover"
+	"github.com/fairlead/fairlead/internal/systemd"
 )
 
 // program is one start of fairlead. Nothing in it is global, so that a test
@@ -19,6 +25,11 @@ type program struct {
 	stdout, stderr io.Writer
 	// force, when closed, ends a drain at once. Nil means never.
 	force <-chan struct{}
+	// reload and upgrade ask a running proxy to read its configuration again,
+	// and to make room for a new process. Nil means never.
+	reload, upgrade <-chan struct{}
+	// inherited are the sockets that were handed to this process. Nil means none.
+	inherited *handover.Sockets
 }
 
 // usageError is a command line that makes no sense.
@@ -116,6 +127,7 @@ func count(n int, what string) string {
 
 // serve is "fairlead run": it serves until ctx ends and the drain is over.
 func (p *program) serve(ctx context.Context, file string) error {
+	looked := filestamp.Of(file)
 	cfg, err := load(file)
 	if err != nil {
 		return err
@@ -125,8 +137,14 @@ func (p *program) serve(ctx context.Context, file string) error {
 		return err
 	}
 	defer l.close()
-	j := newJournal(l.events, cfg)
-	s, err := newService(cfg, l, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver, certs: j.certificate})
+	j := newJournal(l.events)
+	parent := p.inherited.Parent()
+	k := newKeeper(cfg.Server.State, l.events)
+	if parent != nil {
+		k = newKeeperFrom(parent.State(), cfg.Server.State, l.events)
+	}
+	k.load()
+	s, err := newService(cfg, l, k, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver, certs: j.certificate}, p.inherited)
 	if err != nil {
 		return err
 	}
@@ -135,16 +153,56 @@ func (p *program) serve(ctx context.Context, file string) error {
 	if err != nil {
 		return explainListen(err)
 	}
-	j.started(file, addresses, dns)
-	if l.file != nil {
+	for _, unused := range p.inherited.CloseRest() {
+		j.log.Warn("a socket that was handed over is not in the configuration, and is closed", zap.String("address", unused))
+	}
+	if parent != nil {
+		if err := p.takeOver(parent, j); err != nil {
+			return err
+		}
+	}
+	j.started(cfg, file, addresses, dns)
+	if cfg.Log.Output != "stderr" && cfg.Log.Output != "stdout" {
 		for _, a := range addresses {
 			fmt.Fprintf(p.stderr, "fairlead: listening on %s, logging to %s\n", a, cfg.Log.Output)
 		}
 	}
-	err = s.run(ctx, p.force)
+	j.notify(systemd.Ready, systemd.MainPID(os.Getpid()), systemd.Status("serving on "+bound(addresses)))
+	err = p.steer(ctx, &control{program: p, file: file, service: s, journal: j, cfg: cfg, loaded: looked})
 	j.doorTotals(s.proxy)
 	j.dnsTotals(s.names)
 	j.stopped(s.proxy.Stats(), err)
+	return err
+}
+
+// takeOver tells the process that started this one to leave. After an error it
+// stays.
+func (p *program) takeOver(parent *handover.Parent, j journal) error {
+	err := parent.Ready()
+	if errors.Is(err, handover.ErrParentGone) {
+		j.log.Warn("took over", zap.Error(err))
+		return nil
+	}
+	if err == nil {
+		j.log.Info("took over from the process that started this one")
+	}
+	return err
+}
+
+// steer runs the service, and obeys signals meanwhile.
+func (p *program) steer(ctx context.Context, c *control) error {
+	obey, stop := context.WithCancel(ctx)
+	var obeying sync.WaitGroup
+	obeying.Go(func() { c.run(obey) })
+	ending := context.AfterFunc(ctx, func() {
+		if !c.left.Load() { // or it would be the new process that is stopped
+			c.journal.notify(systemd.Stopping)
+		}
+	})
+	err := c.service.run(ctx, p.force)
+	stop()
+	obeying.Wait()
+	ending()
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
 	"github.com/fairlead/fairlead/internal/demo"
@@ -84,7 +85,7 @@ func newScript(pace pace, once bool, out io.Writer, primary *demo.Origin) *scrip
 }
 
 // flip is told of the pointer's moves; it is called by a health checker.
-func (s *script) flip(_ string, _, to failover.State) {
+func (s *script) flip(_ *config.Group, _, to failover.State) {
 	s.tell(moment{at: time.Now(), flip: true, primary: to.Target == failover.RolePrimary})
 }
 

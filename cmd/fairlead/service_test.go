@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/fairlead/fairlead/bulkhead"
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
@@ -75,7 +77,11 @@ func TestEveryValueReachesTheProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := proxyConfig(cfg)
+	p, err := (&service{keeper: newKeeper("", zap.NewNop())}).newPlan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := proxyConfig(cfg, p.tls)
 	if tls := got.Origins[0].TLS; tls == nil || tls.ServerName != "sni.example" || tls.RootCAs != nil {
 		t.Errorf("TLS of the https origin is %+v", tls)
 	}
@@ -109,7 +115,7 @@ func TestEveryValueReachesTheProxy(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	policy, err := newPolicy(&cfg.Groups[0])
+	policy, err := policyConfig(&cfg.Groups[0])
 	wantPolicy := failover.PolicyConfig{
 		Methods: []string{"GET"}, Statuses: []int{503}, Unsafe: failover.UnsafeNever, ParkTimeout: 11 * time.Second, HasSecondary: true,
 	}
@@ -128,15 +134,15 @@ func TestEveryHealthTableGetsACheckerAndEveryGroupAPointer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	s, err := newService(cfg, l, watcher{
-		flip:   func(string, failover.State, failover.State) {},
+	s, err := newService(cfg, l, newKeeper("", l.events), watcher{
+		flip:   func(*config.Group, failover.State, failover.State) {},
 		health: func(health.Event) {},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.groups) != len(cfg.Groups) || len(s.checkers) != len(cfg.Origins) {
-		t.Errorf("%d pointers and %d checkers, want %d and %d", len(s.groups), len(s.checkers), len(cfg.Groups), len(cfg.Origins))
+	if len(s.plan.pointers) != len(cfg.Groups) || len(s.plan.checks) != len(cfg.Origins) {
+		t.Errorf("%d pointers and %d checkers, want %d and %d", len(s.plan.pointers), len(s.plan.checks), len(cfg.Groups), len(cfg.Origins))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
