@@ -558,8 +558,57 @@ func TestAPauseWaitsForASaveInProgress(t *testing.T) {
 		}
 		close(paused)
 	}()
+	select {
+	case <-paused:
+	case <-time.After(50 * time.Millisecond): // nothing can be awaited: it has to block
+	}
 	close(release)
 	<-paused
+}
+
+func TestASaveThatFailsForAPathOfThePastIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, logs := observed("slow")
+		results := make(chan error)
+		paths := make(chan string, 10)
+		k.write = func(path string, _ statefile.Snapshot) error {
+			paths <- path
+			return <-results
+		}
+		l := live(t, twoOrigins(t, euThenUS), k, logs)
+		<-paths
+		synctest.Wait()
+		l.messages()
+		l.setPath("fast")
+		results <- errors.New("the disk is gone")
+		if path := <-paths; path != "fast" {
+			t.Errorf("then %s was written", path)
+		}
+		results <- nil
+		synctest.Wait()
+		if got := l.messages(); !reflect.DeepEqual(got, []string{"state is kept elsewhere"}) {
+			t.Errorf("logged %q", got)
+		}
+		close(results) // for the last save
+	})
+}
+
+func TestAGroupThatWasRemovedComesBackAsANewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := twoOrigins(t, euThenUS)
+		path := filepath.Join(t.TempDir(), "state")
+		if err := statefile.Save(path, statefile.Snapshot{Saved: time.Now(), Groups: []statefile.Group{saved(time.Now())}}); err != nil {
+			t.Fatal(err)
+		}
+		l := startLife(t, cfg, path)
+		if s := l.shop.Pointer(); s.Generation != 8 {
+			t.Fatalf("not restored: %+v", s)
+		}
+		l.setGroups(cfg, nil)
+		if s := l.initial(cfg, &cfg.Groups[0]); s != (failover.State{}) {
+			t.Errorf("it begins with %+v", s)
+		}
+	})
 }
 
 func TestThePathCanChange(t *testing.T) {

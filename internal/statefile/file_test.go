@@ -188,7 +188,7 @@ func TestASymbolicLinkStaysAndWhatItLeadsToIsReplaced(t *testing.T) {
 		"etc/state": "../var/other",           // relative
 		"var/other": at("var", "state"),       // and on, absolute, to what is not there yet
 		"etc/deep":  "../var/deep",            // to a folder
-		"etc/odd":   "deep/../state",          // through it: var/state, not etc/state
+		"etc/odd":   "deep/../third",          // through it: var/third, not etc/third
 		"etc/ring":  "ring",                   // nowhere
 		"etc/lost":  "../missing/folder/file", // no such folder
 	} {
@@ -196,9 +196,11 @@ func TestASymbolicLinkStaysAndWhatItLeadsToIsReplaced(t *testing.T) {
 			t.Skipf("this system or user makes no symbolic links: %v", err)
 		}
 	}
-	for i, name := range []string{"etc/state", "etc/odd", "etc/state"} {
-		mustSave(t, at(name), big(uint64(i)))
-		wantFile(t, at("var/state"), big(uint64(i)))
+	for i := range uint64(2) { // made, and replaced
+		mustSave(t, at("etc/state"), big(i))
+		wantFile(t, at("var/state"), big(i))
+		mustSave(t, at("etc/odd"), big(i+2))
+		wantFile(t, at("var/third"), big(i+2))
 	}
 	for _, name := range []string{"etc/ring", "etc/lost"} {
 		if err := Save(at(name), outage()); err == nil {
@@ -206,7 +208,7 @@ func TestASymbolicLinkStaysAndWhatItLeadsToIsReplaced(t *testing.T) {
 		}
 	}
 	wantNames(t, at("etc"), "deep", "lost", "odd", "ring", "state")
-	wantNames(t, at("var"), "deep", "other", "state")
+	wantNames(t, at("var"), "deep", "other", "state", "third")
 	for _, name := range []string{"etc/state", "etc/odd", "var/other"} {
 		if info, err := os.Lstat(at(name)); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 			t.Errorf("%s is no link any more: %v", name, err)
