@@ -50,11 +50,11 @@ func readConfig(t *testing.T, text string) *config.Config {
 func pointersFor(t *testing.T, cfg *config.Config) (all []*failover.Group) {
 	t.Helper()
 	for i := range cfg.Groups {
-		p, err := newPointer(&cfg.Groups[i], func(string, failover.State, failover.State) {})
+		pc, err := pointerConfig(&cfg.Groups[i])
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, p)
+		all = append(all, failover.NewGroup(failover.GroupConfig{Name: cfg.Groups[i].Name, PointerConfig: pc}))
 	}
 	return all
 }

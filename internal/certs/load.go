@@ -121,26 +121,6 @@ func readAuthorities(path string) (pool *x509.CertPool, raw []byte, err error) {
 	return pool, raw, nil
 }
 
-// stamp is what a file was when it was looked at: its place, size and time of
-// change. Links are followed, since whole directories are swapped by them.
-type stamp struct{ info os.FileInfo }
-
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info}
-}
-
-// same reports whether nothing has happened to the file in between.
-func (s stamp) same(o stamp) bool {
-	if s.info == nil || o.info == nil {
-		return s.info == nil && o.info == nil
-	}
-	return s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime()) && os.SameFile(s.info, o.info)
-}
-
 // exposed reports whether everybody may read the file, where a file's mode says so.
 func exposed(path string) bool {
 	if runtime.GOOS == "windows" {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairlead/fairlead/internal/filestamp"
 )
 
 const (
@@ -49,12 +51,12 @@ type Store struct {
 	view    atomic.Pointer[view] // what handshakes use
 	reading atomic.Uint64        // numbers each reading of files as it begins
 
-	mu     sync.Mutex  // one reload at a time
-	cfg    Config      // Pairs and ClientCA guarded by mu, the rest never changes
-	pairs  []pairState // guarded by mu
-	ca     caState     // guarded by mu
-	stamps []stamp     // guarded by mu; of the files as last read, nil before Watch has looked
-	last   []stamp     // guarded by mu; of the files as Watch saw them last
+	mu     sync.Mutex       // one reload at a time
+	cfg    Config           // Pairs and ClientCA guarded by mu, the rest never changes
+	pairs  []pairState      // guarded by mu
+	ca     caState          // guarded by mu
+	stamps filestamp.Stamps // guarded by mu; of the files as last read, nil before Watch has looked
+	last   filestamp.Stamps // guarded by mu; of the files as Watch saw them last
 }
 
 // view is what handshakes use at one moment. It does not change.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/fairlead/fairlead/internal/filestamp"
 )
 
 // defaultEvery is how often files are looked at. Looking costs a system call a file.
@@ -14,10 +16,6 @@ const defaultEvery = 5 * time.Second
 // while one half of it is new. What can't be used is tried again at each
 // look. Zero means every 5 s. It blocks; call it once. Configure changes which
 // files it looks at.
-//
-// Files are compared by size, time and identity, through symbolic links. There
-// is no watch of the kernel's: that breaks with each way of replacing a
-// file that its author did not think of.
 func (s *Store) Watch(ctx context.Context, every time.Duration) {
 	if every <= 0 {
 		every = defaultEvery
@@ -40,8 +38,8 @@ func (s *Store) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.stampAllLocked()
-	settled := s.last != nil && slices.EqualFunc(now, s.last, stamp.same)
-	if settled && (s.troubledLocked() || !slices.EqualFunc(now, s.stamps, stamp.same)) {
+	settled := s.last != nil && now.Same(s.last)
+	if settled && (s.troubledLocked() || !now.Same(s.stamps)) {
 		_ = s.loadLocked(&events) // it is told as events
 		s.stamps = now
 	}
@@ -51,15 +49,15 @@ func (s *Store) look() {
 }
 
 // stampAllLocked looks at all files.
-func (s *Store) stampAllLocked() []stamp {
-	var all []stamp
+func (s *Store) stampAllLocked() filestamp.Stamps {
+	var files []string
 	for _, p := range s.cfg.Pairs {
-		all = append(all, stampOf(p.Cert), stampOf(p.Key))
+		files = append(files, p.Cert, p.Key)
 	}
 	if s.cfg.ClientCA != "" {
-		all = append(all, stampOf(s.cfg.ClientCA))
+		files = append(files, s.cfg.ClientCA)
 	}
-	return all
+	return filestamp.Of(files...)
 }
 
 // troubledLocked reports whether a file could not be used.
