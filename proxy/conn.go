@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -73,7 +72,7 @@ func newConn(s *Server, door *listener, nc net.Conn) *conn {
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ip := a.AddrPort().Addr().Unmap().WithZone("")
 		c.x.peer = ip.AppendTo(nil)
-		c.x.trusted = s.trusts(ip)
+		c.x.ip = ip
 	}
 	c.x.srv, c.x.door, c.x.client, c.x.proto, c.x.plain = s, door, c, "http", true
 	c.x.call, c.x.space = c.x.callOrigin, c.x.respSpace
@@ -87,16 +86,6 @@ func newConn(s *Server, door *listener, nc net.Conn) *conn {
 		c.stream = c.sec
 	}
 	return c
-}
-
-// trusts reports whether a peer's identity fields are believed.
-func (s *Server) trusts(ip netip.Addr) bool {
-	for _, p := range s.current().cfg.TrustedProxies {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
 }
 
 // wake ends whatever the connection's goroutine is blocked in on the client's
@@ -343,7 +332,8 @@ func (c *conn) space() []byte {
 		c.r, c.w = 0, c.w-c.r
 	}
 	if c.w == len(b.in) {
-		grown := make([]byte, min(2*len(b.in), c.srv.current().maxHead+inSize))
+		// A reload may have made the limit smaller than what is here.
+		grown := make([]byte, min(2*len(b.in), max(c.srv.current().maxHead, len(b.in))+inSize))
 		copy(grown, b.in[:c.w])
 		b.in = grown
 	}

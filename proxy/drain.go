@@ -73,7 +73,7 @@ func (s *Server) finishUnhurried(listeners []*listener, limit time.Duration, don
 // retire tells every connection of the listeners to end, in the way of v.
 func (s *Server) retire(listeners []*listener, v leaving) {
 	for _, l := range listeners {
-		l.leaving.Store(int32(v))
+		l.retire(v)
 	}
 	for _, c := range s.connsOf(listeners) {
 		c.retire(v)
@@ -103,7 +103,8 @@ func (s *Server) interruptAll(listeners []*listener, done <-chan struct{}) {
 }
 
 // depart takes listeners that a reload has removed out of service, beside
-// everything else.
+// everything else. From when it returns, each response on them is the last of
+// its connection.
 func (s *Server) depart(gone []*listener) {
 	if len(gone) == 0 {
 		return
@@ -111,6 +112,7 @@ func (s *Server) depart(gone []*listener) {
 	for _, l := range gone {
 		l.shut()
 	}
+	s.retire(gone, unhurried)
 	s.departing = append(s.departing, gone...)
 	s.farewells.Go(func() {
 		_ = s.drain(gone, false) // it has said what it had to

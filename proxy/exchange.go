@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,10 +31,14 @@ type exchange struct {
 	record []zap.Field              // the access record's one field, made once
 
 	// The client, set once.
-	peer    []byte // its address; nil on a unix socket
-	proto   string // "http" or "https"
-	plain   bool   // it came to a listener without TLS
-	trusted bool   // it is a trusted proxy
+	peer  []byte     // its address; nil on a unix socket
+	ip    netip.Addr // the same
+	proto string     // "http" or "https"
+	plain bool       // it came to a listener without TLS
+
+	// The client, decided anew when a reload has changed whom to trust.
+	trust   *trust
+	trusted bool // it is a trusted proxy
 
 	// The request.
 	start      int64  // server clock, nanoseconds
@@ -121,7 +126,7 @@ type client interface {
 }
 
 // serve takes the request in x.req from its route to its account. The caller
-// has set req, body, trusted and buf.
+// has set req, body and buf.
 func (x *exchange) serve() {
 	x.begin()
 	if r := x.admit(); r != nil {
@@ -135,6 +140,10 @@ func (x *exchange) serve() {
 // begin resets what the last exchange left.
 func (x *exchange) begin() {
 	x.start, x.snap = x.srv.clock.now(), x.srv.current()
+	if x.trust != x.snap.trust {
+		x.trust = x.snap.trust
+		x.trusted = x.trust.includes(x.ip)
+	}
 	x.route, x.pointer, x.leg = nil, nil, nil
 	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
 	x.queued, x.parked = 0, 0
@@ -187,14 +196,15 @@ func (x *exchange) bind(r *routeState) {
 }
 
 // rebind takes what a reload has made of the exchange's route since, so that
-// one that waited goes where it would go now. A route that is gone stays.
+// one that waited goes where it would go now. A route that is gone stays, also
+// if there is another one of its name by now: its account is its own.
 func (x *exchange) rebind() {
 	now := x.srv.current()
 	if now == x.snap {
 		return
 	}
 	x.snap = now
-	if r := now.table.named[x.route.name]; r != nil {
+	if r := now.table.named[x.route.name]; r != nil && r.stats == x.route.stats {
 		x.bind(r)
 	}
 }
@@ -298,7 +308,13 @@ func (x *exchange) finish() {
 		x.end = x.srv.clock.now()
 		x.logAccess()
 	}
-	x.snap, x.route, x.leg = nil, nil, nil // a connection at rest keeps no configuration alive
+	x.forget()
+}
+
+// forget lets go of the configuration: a connection at rest keeps none alive.
+func (x *exchange) forget() {
+	x.snap, x.route, x.pointer, x.leg = nil, nil, nil, nil
+	x.tries[0].leg, x.tries[1].leg = nil, nil
 }
 
 // abandon gives back what the exchange holds after a panic, which is nobody's
@@ -312,4 +328,5 @@ func (x *exchange) abandon() {
 		x.route.stats.count(resultFailed)
 		x.accepted = false
 	}
+	x.forget()
 }

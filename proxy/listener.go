@@ -50,6 +50,24 @@ func (l *listener) shut() {
 	_ = l.Close()
 }
 
+// keepFile lets shut leave a unix socket's file where it is, for the process
+// that accepts from the socket now.
+func (l *listener) keepFile() {
+	if unix, ok := l.Listener.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false)
+	}
+}
+
+// retire makes the listener leave in the way of v, or goes on with a faster one.
+func (l *listener) retire(v leaving) {
+	for {
+		old := l.leaving.Load()
+		if old >= int32(v) || l.leaving.CompareAndSwap(old, int32(v)) {
+			return
+		}
+	}
+}
+
 // leaves reports whether the listener's connections are to end, and whether
 // those that only wait have to end now.
 func (l *listener) leaves() (soon, now bool) {
@@ -188,10 +206,12 @@ func (s *Server) takeSeat(l *listener) bool {
 		if s.seats.take() {
 			return true
 		}
-		s.conns.evict()
-		if s.seats.take() {
-			return true
+		select {
+		case <-s.seats.freed:
+			continue // it may be of long ago, and then costs nobody a connection
+		default:
 		}
+		s.conns.evict()
 		if _, now := l.leaves(); now {
 			return false
 		}

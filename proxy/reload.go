@@ -49,6 +49,10 @@ func (s *Server) Reload(cfg Config) error {
 			s.begin(l)
 		}
 		s.depart(gone)
+		return nil
+	}
+	for _, l := range gone {
+		l.shut()
 	}
 	return nil
 }

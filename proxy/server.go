@@ -86,12 +86,13 @@ func New(cfg Config) (*Server, error) {
 
 // Listen binds every configured address and returns them as bound: those of
 // Listen and then those of TLSListen, in the order of the configuration. If one
-// can't be bound, none stays bound. It is called once, before Run.
+// can't be bound, none stays bound. It is called once, before Run. What a Reload
+// before it has bound stays.
 func (s *Server) Listen() ([]net.Addr, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	now := s.current()
-	all, _, _, err := s.bind(now.cfg.listeners(), nil)
+	all, _, _, err := s.bind(now.cfg.listeners(), s.listeners)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 	unwatch()
 	close(stop)
 	helpers.Wait()
+	s.former.settle(s.log)
 	s.current().table.close()
 	return err
 }
@@ -153,6 +155,9 @@ func (s *Server) end(hurry bool) error {
 	s.reloading.Lock()
 	s.stage = stopping
 	for _, l := range s.listeners {
+		if s.hasLeft() {
+			l.keepFile()
+		}
 		l.shut()
 	}
 	all := slices.Concat(s.listeners, s.departing)
@@ -166,6 +171,15 @@ func (s *Server) end(hurry bool) error {
 // process has taken over: connections that wait for a request may carry one
 // more, for half of DrainTimeout. The end of Run's context brings the hurry back.
 func (s *Server) Leave() { s.left.Do(func() { close(s.leave) }) }
+
+func (s *Server) hasLeft() bool {
+	select {
+	case <-s.leave:
+		return true
+	default:
+		return false
+	}
+}
 
 // Close ends the drain of Run now, or makes the one to come end at once.
 func (s *Server) Close() { s.forced.Do(func() { close(s.force) }) }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type snapshot struct {
 	cfg      Config
 	maxHead  int
 	table    *table
+	trust    *trust        // whose identity fields are believed; the same one until it changes
 	access   zapcore.Core  // nil: no access log
 	tls      *tls.Config   // of connections to TLS listeners; nil without
 	http2    *http2.Server // of connections that begin now
@@ -33,7 +35,7 @@ func (s *Server) current() *snapshot { return s.live.Load() }
 func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 	n := &snapshot{cfg: *cfg, maxHead: cfg.MaxHeaderBytes, replaced: make(chan struct{})}
 	n.cfg.Listen, n.cfg.TLSListen = slices.Clone(cfg.Listen), slices.Clone(cfg.TLSListen)
-	n.cfg.TrustedProxies = slices.Clone(cfg.TrustedProxies)
+	n.cfg.Resolve = s.cfg.Resolve
 	if n.maxHead <= 0 {
 		n.maxHead = defaultMaxHead
 	}
@@ -58,6 +60,11 @@ func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 		return nil, err
 	}
 	n.table = table
+	if old != nil && slices.Equal(old.trust.peers, cfg.TrustedProxies) {
+		n.trust = old.trust
+	} else {
+		n.trust = &trust{slices.Clone(cfg.TrustedProxies)}
+	}
 	if old != nil && old.cfg.TLS == cfg.TLS {
 		n.tls = old.tls // with the keys of session tickets
 	} else {
@@ -75,6 +82,13 @@ func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 func (n *snapshot) sameHTTP2(next *snapshot) bool {
 	return n.maxHead == next.maxHead && n.cfg.RequestHeaderTimeout == next.cfg.RequestHeaderTimeout &&
 		n.cfg.IdleTimeout == next.cfg.IdleTimeout && n.cfg.BodyIdleTimeout == next.cfg.BodyIdleTimeout
+}
+
+// trust are the peers whose identity fields are believed.
+type trust struct{ peers []netip.Prefix }
+
+func (t *trust) includes(ip netip.Addr) bool {
+	return slices.ContainsFunc(t.peers, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // idleTimeout is how long a connection may wait for a request. It is never

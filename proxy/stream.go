@@ -29,7 +29,7 @@ func newStream(m *multiplex, hs *http2.Stream) *stream {
 	st := &stream{m: m, s: hs}
 	x := &st.x
 	x.srv, x.door, x.client, x.proto, x.plain = c.srv, c.x.door, st, c.x.proto, c.x.plain
-	x.peer, x.trusted = c.x.peer, c.x.trusted
+	x.peer, x.ip = c.x.peer, c.x.ip
 	x.call, x.space = x.callOrigin, x.respSpace
 	x.wake, x.revive = st.wake, st.revive
 	x.until = noLimit

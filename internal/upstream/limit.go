@@ -60,6 +60,10 @@ func (p *Pool) place(ctx context.Context) (*Conn, error) {
 // roomyLocked reports whether MaxConnections allows one more.
 func (o *Origin) roomyLocked() bool { return o.maxConnections <= 0 || o.open < o.maxConnections }
 
+// overLocked reports whether there are more than MaxConnections allows, since it
+// was made smaller.
+func (o *Origin) overLocked() bool { return o.maxConnections > 0 && o.open > o.maxConnections }
+
 var errWaited = errors.New("no place became free within the connect timeout")
 
 // wait waits for w's turn. The time-out is the whole of ConnectTimeout: a wait

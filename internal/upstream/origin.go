@@ -119,21 +119,36 @@ func resolveSystem(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // SetLimits changes ConnectTimeout and MaxConnections, with the meaning that they
-// have in a Config, for the dials to come. Connections over a smaller limit stay
-// until they are closed, and those who wait for a place get what a larger one
-// gives.
+// have in a Config, for the dials to come. Over a smaller limit idle connections
+// are closed at once and busy ones when they are put back; until then nobody who
+// waits gets their places. Those who wait get what a larger limit gives.
 func (o *Origin) SetLimits(connectTimeout time.Duration, maxConnections int) {
 	if connectTimeout <= 0 {
 		connectTimeout = DefaultConnectTimeout
 	}
 	o.connectTimeout.Store(int64(connectTimeout))
+	for _, c := range o.resize(maxConnections) {
+		c.retire()
+	}
+}
+
+// resize changes MaxConnections and takes what is idle over it out of the pools.
+func (o *Origin) resize(maxConnections int) (extra []*Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.maxConnections = maxConnections
+	for maxConnections > 0 && o.open-len(extra) > maxConnections {
+		c := o.oldestIdleLocked()
+		if c == nil {
+			break
+		}
+		extra = append(extra, c)
+	}
 	for len(o.waiters) > 0 && o.roomyLocked() && o.cfg.Budget.take() {
 		o.open++
 		o.popWaiterLocked().grant(nil)
 	}
+	return extra
 }
 
 // NewPool makes a pool that keeps up to maxIdle idle connections; with zero or
@@ -159,7 +174,7 @@ func (o *Origin) Open() int {
 func (o *Origin) release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.waiters) == 0 {
+	if len(o.waiters) == 0 || o.overLocked() {
 		o.open--
 		o.cfg.Budget.give()
 		return

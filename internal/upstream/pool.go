@@ -84,7 +84,7 @@ func (p *Pool) keep(c *Conn) bool {
 	if c.pooled {
 		panic("upstream: Put of a connection that is in the pool")
 	}
-	if p.closed || !o.currentLocked(c) {
+	if p.closed || !o.currentLocked(c) || o.overLocked() {
 		return false
 	}
 	if len(o.waiters) > 0 {
