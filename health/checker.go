@@ -2,10 +2,12 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -224,10 +226,11 @@ func (c *Checker) await(ctx context.Context, results <-chan Result, start time.T
 }
 
 // count feeds the machine with a result and tells of it. A failure that
-// straddles a pause of our own is no evidence against the origin; a success is
-// one for it all the same.
+// straddles a pause of our own, or that came of our want of file descriptors, is
+// no evidence against the origin; a success is one for it all the same.
 func (c *Checker) count(result Result, pause time.Duration) {
 	e := Event{Origin: c.cfg.Origin, At: c.now()}
+	result.Dropped = errors.Is(result.Err, syscall.EMFILE) || errors.Is(result.Err, syscall.ENFILE)
 	if pause > 0 {
 		result.Dropped = result.Err != nil
 		e.Kind, e.Pause = PauseDetected, pause

@@ -475,6 +475,26 @@ func TestAPauseOfOurOwnProcessMovesNoVerdict(t *testing.T) {
 	}
 }
 
+// A probe for which there is no file descriptor says nothing about the origin:
+// else whoever uses them up could move every pointer.
+func TestWantOfDescriptorsMovesNoVerdict(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE} {
+		short := func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errno}
+		}
+		inWorld(t, Config{Interval: time.Second, Dial: short}, nil, func(w *world) {
+			time.Sleep(time.Minute)
+			done := w.seen(ProbeDone)
+			if len(done) < 50 || !done[0].Result.Dropped || !errors.Is(done[0].Result.Err, errno) {
+				t.Errorf("%d probes, the first %+v; want it dropped, with its error", len(done), done[0].Result)
+			}
+			if v := w.Verdict(); v != Unknown {
+				t.Errorf("verdict %v of probes that never were", v)
+			}
+		})
+	}
+}
+
 func TestAPauseIsReportedWithItsLength(t *testing.T) {
 	plan := func(w *world, n int) conduct {
 		if n == 4 {

@@ -87,7 +87,7 @@ type Result struct {
 	Err error
 
 	// Dropped says that this failure was not counted, because our own
-	// process stood still during the probe.
+	// process stood still during the probe or had no file descriptor for it.
 	Dropped bool
 }
 

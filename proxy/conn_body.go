@@ -63,9 +63,10 @@ func (c *conn) trailers() []http1.Field {
 // spliceBody implements bodySource.
 func (c *conn) spliceBody(dst *upstream.Conn, n int64) (moved int64, can bool, err error) {
 	to := dst.TCP()
-	if to == nil || c.tcp == nil || c.sec != nil {
+	if to == nil || c.tcp == nil || c.sec != nil || !c.srv.fds.takePipe() {
 		return 0, false, nil
 	}
+	defer c.srv.fds.givePipe()
 	moved, err = c.up.move(to, c.tcp, n)
 	c.clientBody.remain -= moved
 	if moved < n && (err == nil || c.gone()) {

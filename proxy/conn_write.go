@@ -132,9 +132,10 @@ func (l *limitedSource) move(dst, src *net.TCPConn, n int64) (int64, error) {
 // splice implements client.
 func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 	src := x.oc.TCP()
-	if src == nil || c.tcp == nil || c.sec != nil || c.chunked {
+	if src == nil || c.tcp == nil || c.sec != nil || c.chunked || !c.srv.fds.takePipe() {
 		return 0, false, nil
 	}
+	defer c.srv.fds.givePipe()
 	moved, err = c.down.move(c.tcp, src, n)
 	if err == nil && moved < n {
 		err = io.ErrUnexpectedEOF

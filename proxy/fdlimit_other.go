@@ -2,9 +2,8 @@
 
 package proxy
 
-// connectionLimit is the limit where file descriptors have none that can be
-// asked for.
-func connectionLimit() int { return 1 << 16 }
+// count knows no limit here that could be asked for.
+func (d *descriptors) count() { d.boundless() }
 
-// originLimit is the same for connections to origins.
-func originLimit(int) int { return 1 << 17 }
+// taken is never so where there is no limit.
+func (d *descriptors) taken() bool { return false }

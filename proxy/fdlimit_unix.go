@@ -2,40 +2,45 @@
 
 package proxy
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
 
-const (
-	// fdReserve is kept for listeners, logs, probes and connections that are
-	// between closing and being opened.
-	fdReserve = 100
-	// manyConnections is the limit where the system sets none.
-	manyConnections = 1 << 20
+	"golang.org/x/sys/unix"
 )
 
-// originLimit is how many connections to origins the file-descriptor limit
-// allows beside so many client connections. It is more than one for each, since
-// HTTP/2 clients may need many.
-func originLimit(clients int) int {
-	n := descriptors()
-	return max(n-fdReserve-clients, n/4, 1)
-}
-
-// connectionLimit is how many client connections the file-descriptor limit
-// allows, if each of them may need one to an origin. (Go raises the soft limit
-// to the hard one at start.)
-func connectionLimit() int {
-	n := descriptors()
-	if n <= 2*fdReserve {
-		return max(n/4, 1)
-	}
-	return (n - fdReserve) / 2
-}
-
-// descriptors is the file-descriptor limit, or more than enough.
-func descriptors() int {
+// count asks the system how many descriptors there may be, beside those that
+// are open already, and shares them out. (Go raises the soft limit to the hard
+// one at start.)
+func (d *descriptors) count() {
+	limit := 2 * manyConnections
 	var r syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
-		return 2 * manyConnections
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) == nil {
+		limit = int(min(uint64(r.Cur), uint64(limit)))
 	}
-	return int(min(uint64(r.Cur), 2*manyConnections))
+	open := limit
+	if next, err := lowestFree(); err == nil {
+		open = min(next, limit)
+	}
+	d.reserve(limit, open)
+}
+
+// taken reports whether all but the last descriptors are in use now: whether
+// the next one would be one of those.
+func (d *descriptors) taken() bool {
+	next, err := lowestFree()
+	if err != nil {
+		return errors.Is(err, syscall.EMFILE)
+	}
+	return next >= d.last
+}
+
+// lowestFree is the number of the next descriptor. All below it are in use.
+func lowestFree() (int, error) {
+	const stderr = 2 // which is open in every Go program
+	next, err := unix.FcntlInt(stderr, unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Close(next)
+	}
+	return next, err
 }

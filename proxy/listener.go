@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // maxBackoff bounds the pause after an accept that failed.
@@ -179,19 +177,24 @@ func (s *Server) accept(l *listener) {
 				_ = nc.Close()
 				return
 			}
+			if !s.spare(l, nc) {
+				s.seats.give()
+				_ = nc.Close()
+				return
+			}
 			l.work.Go(func() { s.serve(l, nc) })
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		// Out of file descriptors, or a connection that died in the backlog.
-		// Never spin: the error may last.
-		if pause == 0 {
-			s.log.Warn("accept", zap.Error(err))
-		}
+		// Out of file descriptors, or a connection that died in the backlog,
+		// which is no reason to close another. Never spin: the error may last.
+		s.short(err)
 		pause = min(max(2*pause, 5*time.Millisecond), maxBackoff)
-		s.conns.evict()
+		if outOfDescriptors(err) {
+			s.conns.evict()
+		}
 		select {
 		case <-l.closed:
 		case <-time.After(pause):

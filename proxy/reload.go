@@ -59,8 +59,12 @@ func (s *Server) Reload(cfg Config) error {
 
 // adopt puts a snapshot to work.
 func (s *Server) adopt(n *snapshot) {
-	s.seats.resize(n.cfg.MaxConnections)
-	s.budget.Resize(originLimit(n.cfg.MaxConnections))
+	if n.cfg.MaxConnections > n.clients {
+		s.log.Warn("max_connections is more than the file-descriptor limit allows",
+			zap.Int("max_connections", n.cfg.MaxConnections), zap.Int("limit", n.clients))
+	}
+	s.seats.resize(n.clients)
+	s.budget.Resize(n.origins)
 	s.live.Store(n)
 }
 

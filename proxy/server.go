@@ -30,6 +30,7 @@ type Server struct {
 	instance []byte // this instance's name in CDN-Loop
 	log      *zap.Logger
 	budget   *upstream.Budget
+	fds      descriptors
 
 	moves   chan breakerMove
 	conns   roster
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
+	s.fds.count()
 	first, err := s.newSnapshot(&cfg, nil)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,8 @@ import (
 type snapshot struct {
 	cfg      Config
 	maxHead  int
+	clients  int // connections at most
+	origins  int // connections to origins at most
 	table    *table
 	trust    *trust        // whose identity fields are believed; the same one until it changes
 	access   zapcore.Core  // nil: no access log
@@ -42,9 +44,7 @@ func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 	if n.cfg.HandshakeTimeout <= 0 {
 		n.cfg.HandshakeTimeout = defaultHandshakeTimeout
 	}
-	if n.cfg.MaxConnections <= 0 {
-		n.cfg.MaxConnections = connectionLimit()
-	}
+	n.clients, n.origins = s.fds.divide(cfg.MaxConnections)
 	if cfg.AccessLog != nil {
 		n.access = cfg.AccessLog.Core()
 	}

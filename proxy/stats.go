@@ -82,5 +82,6 @@ func (s *RouteStats) LogFields() []zap.Field {
 		zap.String("route", s.Route), zap.Uint64("accepted", s.Accepted), zap.Uint64("served", s.Served),
 		zap.Uint64("failed_over", s.FailedOver), zap.Uint64("shed", s.Shed), zap.Uint64("failed", s.Failed),
 		zap.Uint64("left", s.Left), zap.Uint64("parked", s.Parked), zap.Uint64("conn_retry", s.ConnRetry),
+		zap.Int("in_use", s.InUse), zap.Int("queued", s.Queued),
 	}
 }

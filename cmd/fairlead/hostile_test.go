@@ -1,0 +1,241 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/internal/chaos"
+)
+
+// besieged is a process with a route for good traffic and one for hostile
+// clients, on one origin that is probed, and a good load on it.
+type besieged struct {
+	*process
+	t      *testing.T
+	origin *chaos.Origin
+	secure string // the address of its TLS listener
+}
+
+// besiegedRoutes is its configuration. The routes share everything but their
+// permits and their connections to the origin.
+const besiegedRoutes = `
+[[server.certificates]]
+cert = %q
+key = %q
+`
+
+const besiegedRest = `
+[origins.app]
+url = %q
+[origins.app.health]
+interval = "100ms"
+timeout = "2s"
+[groups.app]
+primary = "app"
+[[routes]]
+name = "good"
+match = "/good/"
+group = "app"
+bulkhead = { max_concurrent = 64 }
+[[routes]]
+name = "fresh"
+match = "/fresh/"
+group = "app"
+bulkhead = { max_concurrent = 1 }
+[[routes]]
+name = "bad"
+match = "/bad/"
+group = "app"
+timeout = "2s"
+bulkhead = { max_concurrent = 3000 }
+`
+
+// bigBody is the size of what the origin answers below /bad/big/: more than all
+// the buffers on the way to a client that takes nothing.
+const bigBody = 10 << 20
+
+// besiege starts the process with a setup, whose server keys come first.
+func besiege(t *testing.T, s setup) *besieged {
+	t.Helper()
+	dir := t.TempDir()
+	writeCertificate(t, dir)
+	b := &besieged{t: t, origin: chaos.NewOrigin(t, "app")}
+	b.origin.SetPath("/bad/big/", chaos.Plenty(bigBody))
+	s.server = "tls_listen = [\"127.0.0.1:0\"]\nh2c = true\n" + s.server +
+		fmt.Sprintf(besiegedRoutes, filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key"))
+	s.toml = fmt.Sprintf(besiegedRest, b.origin.URL()) + s.toml
+	b.process = s.start(t)
+	b.secure = b.await("listening", line{"tls": true})["address"].(string)
+	b.await("verdict", line{"to": "healthy"})
+	return b
+}
+
+// load is the good traffic: keep-alive connections and so many requests a
+// second, whether they are answered or not.
+func (b *besieged) load(rate float64) *chaos.Run {
+	return chaos.Load{Address: b.address, Rate: rate, Conns: 8, Timeout: patience, Duration: 5 * time.Minute,
+		Mix: []chaos.Shot{{Weight: 9, Path: "/good/"}, {Weight: 1, Method: "POST", Path: "/good/", BodySize: 2048}}}.Start(b.t.Context())
+}
+
+// attack begins one with a setup's address filled in.
+func (b *besieged) attack(a chaos.Attack) *chaos.Siege {
+	if a.Address == "" {
+		a.Address = b.address
+	}
+	return a.Start(b.t.Context())
+}
+
+// unhurt ends the good load and the process, and asserts that no good request
+// failed, that none was altered and that every permit came back.
+func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
+	b.t.Helper()
+	ledger := run.Stop()
+	if bad := ledger.Unserved(); len(bad) > 0 {
+		b.t.Errorf("%d good requests failed, the first: %v", len(bad), bad[0])
+	}
+	if err := chaos.Check(ledger, b.origin); err != nil {
+		b.t.Error(err)
+	}
+	if n := b.said("verdict", line{"to": "down"}); n > 0 {
+		b.t.Errorf("the origin was found down %d times, through no fault of its own", n)
+	}
+	if code := b.end(); code != exitDone {
+		b.t.Errorf("exit code %d", code)
+	}
+	if good := b.totals("good"); good["served"].(float64) < float64(ledger.Len()) {
+		b.t.Errorf("of %d good requests the totals have %v", ledger.Len(), good)
+	}
+	b.totals("fresh")
+	b.totals("bad")
+	return ledger
+}
+
+// Hostile clients of each kind come and go beside good traffic, whose 99th
+// percentile is compared with that right before. Both run on the same cores, and
+// a window is short, so it is the medians that are compared, with room.
+func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
+	const (
+		rounds = 5
+		length = 250 * time.Millisecond // of a window
+		most   = 3                      // times as slow
+		floor  = 20 * time.Millisecond  // below which a machine's own noise is all that is seen
+	)
+	b := besiege(t, setup{})
+	conns := min(300, descriptorsOfTest()/8)
+	attacks := []chaos.Attack{
+		{Hostile: chaos.SlowHead("/bad/", 200*time.Millisecond), Conns: conns},
+		{Hostile: chaos.SlowBody("/bad/", 200*time.Millisecond), Conns: conns},
+		// What fills the buffers on the way to these is moved like any other
+		// response, on the cores that the good requests have.
+		{Hostile: chaos.DeafReader("/bad/big/", bigBody), Conns: 10, Rate: 40},
+		{Hostile: chaos.Idle(), Conns: conns},
+		{Hostile: chaos.ShortHello(), Conns: conns, Address: b.secure},
+		{Hostile: chaos.OpenAndClose(), Conns: 16, Rate: 2000, Again: true},
+		{Hostile: chaos.ShutWindows("/bad/big/", bigBody, 4), Conns: 5, Rate: 20},
+	}
+	run := b.load(400)
+	type window struct{ from, to time.Time }
+	pass := func() (w window) {
+		w.from = time.Now()
+		<-time.After(length)
+		w.to = time.Now()
+		return w
+	}
+	pass() // the first connections
+	var quiet, beside [][]window
+	for _, a := range attacks {
+		rest := b.usage().sockets
+		var q, s []window
+		opened, burnt := 0, time.Duration(0)
+		for range rounds {
+			q = append(q, pass())
+			before := b.usage().cpu
+			siege := b.attack(a)
+			s = append(s, pass())
+			burnt += b.usage().cpu - before
+			siege.Stop()
+			opened += siege.Opened()
+			b.awaitSockets(rest + 16) // those that wait in the route's pool may stay
+		}
+		t.Logf("%s: %d connections, %v of CPU in %v", a.Hostile.Name, opened, burnt, rounds*length)
+		if want := rounds * a.Conns; opened < want/2 {
+			t.Errorf("%s: only %d of %d connections were opened: no attack", a.Hostile.Name, opened, want)
+		}
+		quiet, beside = append(quiet, q), append(beside, s)
+	}
+	ledger := b.unhurt(run)
+	p99 := func(windows []window) time.Duration {
+		var all []time.Duration
+		for _, w := range windows {
+			all = append(all, chaos.Quantile(ledger.Select(func(r *chaos.Result) bool {
+				return !r.Start.Before(w.from) && r.Start.Before(w.to)
+			}), 0.99))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	for i, a := range attacks {
+		alone, attacked := p99(quiet[i]), p99(beside[i])
+		t.Logf("p99 of good requests %v alone, %v beside %d of %s", alone, attacked, a.Conns, a.Hostile.Name)
+		if attacked > most*alone+floor {
+			t.Errorf("%s: p99 of good requests rose from %v to %v", a.Hostile.Name, alone, attacked)
+		}
+	}
+}
+
+// Every kind of hostile connection is ended by the limit that is there for it,
+// all at once, while good requests on the same routes go on.
+func TestHostileConnectionsEndByTheirLimits(t *testing.T) {
+	t.Parallel()
+	const slack = 3 * time.Second // of a machine that is busy with the other tests
+	b := besiege(t, setup{server: `
+request_header_timeout = "1s"
+idle_timeout = "1500ms"
+body_idle_timeout = "1s"
+`})
+	conns := min(100, descriptorsOfTest()/40)
+	tests := []struct {
+		attack chaos.Attack
+		limit  time.Duration
+		answer string // of HTTP/1.1, to each; for a body 504 will do, if it was the origin that seemed stuck
+	}{
+		{chaos.Attack{Hostile: chaos.SlowHead("/good/", 200*time.Millisecond)}, time.Second, "408"},
+		{chaos.Attack{Hostile: chaos.SlowBody("/bad/", 200*time.Millisecond)}, time.Second, "408"},
+		{chaos.Attack{Hostile: chaos.EndlessBody("/bad/", 50*time.Millisecond)}, 2 * time.Second, "504"}, // the route's timeout
+		{chaos.Attack{Hostile: chaos.StuckBody("/bad/")}, time.Second, "408"},
+		{chaos.Attack{Hostile: chaos.DeafReader("/bad/big/", bigBody)}, time.Second, ""},
+		{chaos.Attack{Hostile: chaos.Idle()}, 1500 * time.Millisecond, ""},
+		{chaos.Attack{Hostile: chaos.ShutWindows("/bad/big/", bigBody, 4)}, 1500*time.Millisecond + time.Second, ""},
+		{chaos.Attack{Hostile: chaos.ShortHello(), Address: b.secure}, 10 * time.Second, ""},
+		{chaos.Attack{Hostile: chaos.OnlyHello(), Address: b.secure}, 10 * time.Second, ""},
+	}
+	run := b.load(100)
+	rest := b.usage().sockets
+	var sieges []*chaos.Siege
+	for _, tt := range tests {
+		tt.attack.Conns = conns
+		sieges = append(sieges, b.attack(tt.attack))
+	}
+	for i, tt := range tests {
+		name, s := tt.attack.Hostile.Name, sieges[i]
+		s.Wait()
+		ended := s.Ended()
+		if len(ended) != conns {
+			t.Errorf("%s: %d of %d connections were ended", name, len(ended), conns)
+			continue
+		}
+		slices.Sort(ended)
+		t.Logf("%s: limit %v, ended after %v to %v, answers %v", name, tt.limit, ended[0], ended[conns-1], s.Answers())
+		if ended[0] < tt.limit-100*time.Millisecond || ended[conns-1] > tt.limit+slack {
+			t.Errorf("%s: ended after %v to %v, want %v", name, ended[0], ended[conns-1], tt.limit)
+		}
+		if a := s.Answers(); a[tt.answer] != conns && (tt.answer == "" || a["408"]+a["504"] != conns) {
+			t.Errorf("%s: answers %v, want %q to each", name, s.Answers(), tt.answer)
+		}
+	}
+	b.awaitSockets(rest + 16)
+	b.unhurt(run)
+}
