@@ -29,6 +29,9 @@ type conn struct {
 	swept  int64 // the mark at the last visit
 	looked bool  // whether what is done once in each wait was done
 
+	// served is set as soon as a request was answered.
+	served atomic.Bool
+
 	// many is set as soon as HTTP/2 is spoken; x is not used any more then.
 	many atomic.Pointer[multiplex]
 
@@ -219,6 +222,9 @@ func (c *conn) turn() bool {
 		more = more || c.sec != nil && c.raw != nil && netx.Dead(c.raw)
 		c.lingering = !c.aborted && (c.lingering || more && c.x.result < resultLeft)
 		return false
+	}
+	if !c.served.Load() {
+		c.served.Store(true)
 	}
 	if c.r == c.w {
 		c.rest()

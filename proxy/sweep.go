@@ -81,13 +81,22 @@ func (r *roster) all() []*conn {
 	return slices.Clone(r.conns)
 }
 
+// settledAfter is how long a client that has had an answer keeps its place
+// although others wait for one. Without it, clients that are busy doing harm
+// would push out those that merely pause between two requests.
+const settledAfter = time.Second
+
 // evict closes the connection that has waited the longest for a request, or for
 // its handshake, if there is one.
 func (r *roster) evict() {
 	var oldest *conn
 	first := int64(noLimit)
 	for _, c := range r.all() {
-		if until, ok := c.waits(); ok && until <= first {
+		until, ok := c.waits()
+		if ok && c.served.Load() {
+			ok = until-int64(c.srv.idleTimeout()) <= c.srv.clock.coarse.Load()-int64(settledAfter)
+		}
+		if ok && until <= first {
 			oldest, first = c, until
 		}
 	}

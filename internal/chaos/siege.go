@@ -74,6 +74,7 @@ func (s *Siege) lay() {
 		if s.attack.Rate > 0 && !s.pause(time.Until(begun.Add(time.Duration(float64(n)/s.attack.Rate*float64(time.Second))))) {
 			return
 		}
+		dialled := time.Now() // the peer's time begins later
 		nc, err := net.DialTimeout(s.attack.Network, s.attack.Address, 5*time.Second)
 		if err != nil {
 			s.failed.Add(1)
@@ -84,7 +85,7 @@ func (s *Siege) lay() {
 			continue
 		}
 		all.Go(func() {
-			s.hold(nc)
+			s.hold(nc, dialled)
 			<-places
 		})
 	}
@@ -92,7 +93,7 @@ func (s *Siege) lay() {
 
 // hold is the life of one connection. Who gives up leaves by a reset, so that a test that is repeated does not run out of
 // ports; who leaves at once does so as browsers do.
-func (s *Siege) hold(nc net.Conn) {
+func (s *Siege) hold(nc net.Conn, begun time.Time) {
 	s.open.Add(1)
 	s.opened.Add(1)
 	defer s.open.Add(-1)
@@ -100,7 +101,6 @@ func (s *Siege) hold(nc net.Conn) {
 	if tcp, _ = nc.(*net.TCPConn); tcp != nil && h.Deaf {
 		_ = tcp.SetReadBuffer(1)
 	}
-	begun := time.Now()
 	answer := h.run(nc, s.stop)
 	lasted := time.Since(begun)
 	if tcp != nil && !h.Leave {
