@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -147,4 +148,14 @@ func (g *rig) socket() string {
 	}
 	g.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "s")
+}
+
+// run serves with a Server that was made otherwise than by startRig.
+func (g *rig) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	g.cancel = cancel
+	go func() {
+		defer close(g.done)
+		g.err = g.srv.Run(ctx)
+	}()
 }
