@@ -93,7 +93,7 @@ func TestAStuckRequestOnARemovedListenerIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.awaitStats("permits", func(s RouteStats) bool { return s.InUse == 2 })
-	chaos.Await(t, patience, "arrivals", func() bool { return g.eu.Arrived() == 2 })
+	chaos.Await(t, patience, "arrivals", func() bool { return len(g.eu.AllArrivals()) == 2 })
 	l.reload(t, func(cfg *Config) { cfg.Listen = []string{firstAddress} })
 	r, err := stuck.ReadResponse("GET")
 	if err != nil || r.Status != 503 {
