@@ -149,10 +149,11 @@ func (c *conn) splice(x *exchange, n int64) (moved int64, can bool, err error) {
 // abort implements client. A body whose length the client knows is ended by the
 // close that follows; one that ends with the connection needs a reset, or it
 // would look whole: even over TLS, where the close_notify is missing, since
-// many clients don't mind.
+// many clients don't mind. So does one that the client does not take: else the
+// kernel would go on offering it for minutes.
 func (c *conn) abort() {
 	c.pending, c.aborted = nil, true
-	if c.tcp != nil && c.untilClose {
+	if c.tcp != nil && (c.untilClose || c.x.interrupted() == causeBodyIdle) {
 		_ = c.tcp.SetLinger(0)
 	}
 }

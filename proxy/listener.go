@@ -135,6 +135,7 @@ func (s *Server) listen(w wanted) (*listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", w.address, err)
 		}
 	}
+	limitUnsent(l.Listener)
 	return l, nil
 }
 

@@ -94,7 +94,7 @@ func (r *roster) evict() {
 	for _, c := range r.all() {
 		until, ok := c.waits()
 		if ok && c.served.Load() {
-			ok = until-int64(c.srv.idleTimeout()) <= c.srv.clock.coarse.Load()-int64(settledAfter)
+			ok = until-int64(c.srv.current().idleTimeout()) <= c.srv.clock.coarse.Load()-int64(settledAfter)
 		}
 		if ok && until <= first {
 			oldest, first = c, until
