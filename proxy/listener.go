@@ -135,7 +135,6 @@ func (s *Server) listen(w wanted) (*listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", w.address, err)
 		}
 	}
-	limitUnsent(l.Listener)
 	return l, nil
 }
 
@@ -183,6 +182,7 @@ func (s *Server) accept(l *listener) {
 				_ = nc.Close()
 				return
 			}
+			limitUnsent(nc)
 			l.work.Go(func() { s.serve(l, nc) })
 			continue
 		}

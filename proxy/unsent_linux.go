@@ -13,9 +13,10 @@ import (
 // it slows no client down that takes what it is sent.
 const maxUnsent = 256 << 10
 
-// limitUnsent sets maxUnsent for a listener's connections, which inherit it.
-func limitUnsent(l net.Listener) {
-	tcp, ok := l.(*net.TCPListener)
+// limitUnsent sets maxUnsent for a client's connection. (A listener's
+// connections don't inherit it everywhere.)
+func limitUnsent(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return
 	}

@@ -5,4 +5,4 @@ package proxy
 import "net"
 
 // limitUnsent leaves the send buffers to the system here.
-func limitUnsent(net.Listener) {}
+func limitUnsent(net.Conn) {}
