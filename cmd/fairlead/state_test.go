@@ -357,40 +357,64 @@ func TestAStateThatTheTableMovesOnIsTold(t *testing.T) {
 	})
 }
 
+// recorder stands for the file: it counts the saves.
+type recorder struct {
+	mu    sync.Mutex
+	count int
+	last  statefile.Snapshot
+	err   error // of every save
+}
+
+func (r *recorder) write(_ string, s statefile.Snapshot) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+	r.last = s
+	return r.err
+}
+
+// taken returns how many saves there were since it was last asked, and the last one.
+func (r *recorder) taken() (int, statefile.Snapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.count
+	r.count = 0
+	return n, r.last
+}
+
 func TestManyChangesMakeFewSaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, logs := observed("state")
-		var saves []statefile.Snapshot
-		k.write = func(_ string, s statefile.Snapshot) error {
-			saves = append(saves, s)
-			return nil
-		}
+		var file recorder
+		k.write = file.write
 		l := live(t, twoOrigins(t, euThenUS), k, logs)
 		settle(time.Second)
-		if len(saves) != 1 {
-			t.Errorf("%d saves after the start, want 1", len(saves))
+		if n, _ := file.taken(); n != 1 {
+			t.Errorf("%d saves after the start, want 1", n)
 		}
-		saves = nil
 		for n := range 1000 {
 			l.shop.Verdict(failover.RolePrimary, n%2 == 1)
 			settle(time.Millisecond)
 		}
-		if len(saves) < 9 || len(saves) > 11 {
-			t.Errorf("%d saves in a second, want about 10", len(saves))
-		}
 		settle(time.Second)
-		if last := saves[len(saves)-1].Groups[0]; last.Generation != l.shop.Pointer().Generation || last.PrimaryVerdict.Down {
-			t.Errorf("the last change was not saved: %+v", last)
+		n, last := file.taken()
+		if n < 9 || n > 12 {
+			t.Errorf("%d saves of a second's changes, want about 10", n)
+		}
+		if g := last.Groups[0]; g.Generation != l.shop.Pointer().Generation || g.PrimaryVerdict.Down {
+			t.Errorf("the last change was not saved: %+v", g)
 		}
 		settle(time.Hour) // there is a failback in it
-		before := len(saves)
+		if n, _ := file.taken(); n != 1 {
+			t.Errorf("%d saves of one change", n)
+		}
 		settle(time.Hour)
-		if len(saves) != before {
-			t.Errorf("%d saves without a change", len(saves)-before)
+		if n, _ := file.taken(); n != 0 {
+			t.Errorf("%d saves without a change", n)
 		}
 		l.end()
-		if len(saves) != before+1 {
-			t.Errorf("%d saves at the end, want 1", len(saves)-before)
+		if n, _ := file.taken(); n != 1 {
+			t.Errorf("%d saves at the end, want 1", n)
 		}
 	})
 }
@@ -437,16 +461,16 @@ func TestAnEpisodeOfErrorsIsToldOnceAndItsEndToo(t *testing.T) {
 func TestASaveThatFailsIsNotTriedMoreOftenForManyChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, logs := observed("state")
-		tries := 0
-		k.write = func(string, statefile.Snapshot) error { tries++; return errors.New("the disk is full") }
+		file := recorder{err: errors.New("the disk is full")}
+		k.write = file.write
 		l := live(t, twoOrigins(t, euThenUS), k, logs)
 		for range 100 {
 			l.shop.Verdict(failover.RolePrimary, false)
 			l.shop.Verdict(failover.RolePrimary, true)
 			settle(time.Second)
 		}
-		if tries < 20 || tries > 21 {
-			t.Errorf("%d tries in 100 s, want one every 5 s", tries)
+		if n, _ := file.taken(); n < 20 || n > 21 {
+			t.Errorf("%d tries in 100 s, want one every 5 s", n)
 		}
 	})
 }
