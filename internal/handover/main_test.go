@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -53,7 +54,7 @@ func init() { //nolint:gochecknoinits // a literal would refer to itself by way 
 		"closes its pipes": inherited(closePipes),
 		"says nonsense":    inherited(func(s *Sockets) int { _, _ = s.parent.out.WriteString("x"); time.Sleep(time.Hour); return 0 }),
 		"leaves its pipes": leavePipes,
-		"holds":            func() int { _, _ = os.NewFile(inDescriptor, "in").Read(make([]byte, 1)); return 0 },
+		"holds":            func() int { _, _ = io.Copy(io.Discard, os.NewFile(inDescriptor, "in")); return 0 },
 		"takes and fails":  inherited(takeAndFail),
 		"takes over":       inherited(takeOver),
 		"takes and stays":  inherited(takeAndStay),
