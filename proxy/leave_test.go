@@ -110,9 +110,7 @@ func TestLeavingTellsEachConnection(t *testing.T) {
 	if g.err != nil {
 		t.Errorf("Run: %v", g.err)
 	}
-	if s := h.stats(); s.Served != 20 {
-		t.Errorf("the heir has served %d, want 20", s.Served)
-	}
+	h.awaitStats("twenty that the heir has served", func(s RouteStats) bool { return s.Served == 20 })
 }
 
 func TestLeavingEndsIdleConnectionsAfterHalfOfTheDrain(t *testing.T) {
