@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -13,12 +14,11 @@ import (
 var ErrForced = errors.New("requests were interrupted at the end of the drain")
 
 // drain ends the connections of listeners that are closed: it finishes what is in
-// flight within DrainTimeout and interrupts the rest. Without hurry, connections
+// flight within limit and interrupts the rest. Without hurry, connections
 // that wait for a request may carry one more for half of that time: a client
 // whose request crosses with the end of its connection can't know whether it was
 // heard.
-func (s *Server) drain(listeners []*listener, hurry bool) error {
-	limit := s.current().cfg.DrainTimeout
+func (s *Server) drain(listeners []*listener, limit time.Duration, hurry bool) error {
 	over := time.NewTimer(limit)
 	defer over.Stop()
 	done := make(chan struct{})
@@ -114,10 +114,14 @@ func (s *Server) depart(gone []*listener) {
 	}
 	s.retire(gone, unhurried)
 	s.departing = append(s.departing, gone...)
+	limit := s.current().cfg.DrainTimeout // of the reload, not of the next one
 	s.farewells.Go(func() {
-		_ = s.drain(gone, false) // it has said what it had to
+		err := s.drain(gone, limit, false)
 		s.reloading.Lock()
 		defer s.reloading.Unlock()
+		if s.stage == stopping {
+			s.cutShort = cmp.Or(s.cutShort, err) // Run's drain may have come too late to see it
+		}
 		s.departing = slices.DeleteFunc(s.departing, func(l *listener) bool { return slices.Contains(gone, l) })
 	})
 }

@@ -338,3 +338,27 @@ func TestOneNewConnectionEvictsOneOnly(t *testing.T) {
 		}
 	}
 }
+
+// What a farewell interrupts while Run ends was in flight when Run ended.
+func TestRunTellsOfAFarewellThatWasCutShort(t *testing.T) {
+	t.Parallel()
+	g, l := startDirect(t, listensOn(firstAddress, secondAddress), briefly(300*time.Millisecond))
+	g.eu.Set(chaos.Hang())
+	stuck := dialTo(t, g.bound(secondAddress))
+	if err := stuck.Send(get); err != nil {
+		t.Fatal(err)
+	}
+	chaos.Await(t, patience, "request", func() bool { return len(g.eu.AllArrivals()) == 1 })
+	l.reload(t, func(cfg *Config) { cfg.Listen = []string{firstAddress} })
+	l.reload(t, func(cfg *Config) { cfg.DrainTimeout = time.Hour }) // too late for the listener that is gone
+	g.forced = true
+	g.cancel()
+	if r, err := stuck.ReadResponse("GET"); err != nil || r.Status != 503 {
+		t.Errorf("got %d, %v, want 503", r.Status, err)
+	}
+	stuck.Close()
+	g.drained(patience / 2)
+	if !errors.Is(g.err, ErrForced) {
+		t.Errorf("Run: %v, want ErrForced", g.err)
+	}
+}

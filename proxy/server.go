@@ -49,6 +49,7 @@ type Server struct {
 	listeners []*listener    // guarded by reloading; in the order of the configuration
 	departing []*listener    // guarded by reloading; removed, with connections left
 	farewells sync.WaitGroup // the drains of those
+	cutShort  error          // guarded by reloading; of a farewell that ended within the drain of Run
 	former    formerRoutes
 
 	ends      http2Ends
@@ -164,8 +165,13 @@ func (s *Server) end(hurry bool) error {
 	}
 	all := slices.Concat(s.listeners, s.departing)
 	s.reloading.Unlock()
-	err := s.drain(all, hurry)
+	err := s.drain(all, s.current().cfg.DrainTimeout, hurry)
 	s.farewells.Wait()
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if err == nil {
+		err = s.cutShort
+	}
 	return err
 }
 
