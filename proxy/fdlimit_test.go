@@ -6,6 +6,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -101,5 +102,29 @@ func TestWhichFailuresOfAcceptAreForWantOfDescriptors(t *testing.T) {
 		if got := outOfDescriptors(&net.OpError{Op: "accept", Err: err}); got != want {
 			t.Errorf("%v: got %v", err, got)
 		}
+	}
+}
+
+// Clients that are busy doing harm don't push out one that merely pauses
+// between two requests; one that has said nothing yet makes room at once.
+func TestBusyNewcomersDoNotPushOutWhoMerelyPauses(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, alone, withServer(func(c *Config) { c.MaxConnections = 3 }))
+	good := g.dial()
+	r, err := good.Do(get)
+	wantOK(t, r, err)
+	silent := g.dial()
+	for range 6 { // of which two get a place, and the others wait for one
+		if err := g.dial().Send("GET / HTTP/1.1\r\nSlow: "); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !silent.Closed() {
+		t.Error("a connection without a request kept its place")
+	}
+	for range 12 {
+		r, err := good.Do(get)
+		wantOK(t, r, err)
+		<-time.After(2 * sweepEvery)
 	}
 }

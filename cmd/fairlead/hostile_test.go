@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,7 +120,7 @@ func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
 func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 	const (
 		rounds = 5
-		length = 200 * time.Millisecond // of a window
+		length = 150 * time.Millisecond // of a window
 		most   = 3                      // times as slow
 		floor  = 20 * time.Millisecond  // below which a machine's own noise is all that is seen
 	)
@@ -364,4 +365,93 @@ func (b *besieged) probes() (n int) {
 		}
 	}
 	return n
+}
+
+// What a connection of each kind costs in resident memory, with 2,000 of them
+// (fewer where a descriptor limit or the kernel's own buffers forbid it), at its
+// peak. The figures are those of docs/security.md, with room for another
+// machine. A second wave finds the memory of the first one.
+func TestMemoryOfHostileConnectionsStaysWithinTheFigures(t *testing.T) {
+	t.Parallel()
+	thousands := min(2000, descriptorsOfTest()/8)
+	hundreds := min(200, descriptorsOfTest()/8)
+	tests := []struct {
+		hostile chaos.Hostile
+		conns   int
+		secure  bool
+		kib     int64 // for each
+	}{
+		{hostile: chaos.Idle(), conns: thousands, kib: 12},
+		{hostile: chaos.SlowHead("/bad/", time.Second), conns: thousands, kib: 24},
+		{hostile: chaos.SlowBody("/bad/", time.Second), conns: thousands, kib: 56},
+		{hostile: chaos.DeafReader("/bad/big/", bigBody), conns: hundreds, kib: 200},
+		{hostile: chaos.ShutWindows("/bad/big/", bigBody, 1), conns: hundreds, kib: 220},
+		{hostile: chaos.ShortHello(), conns: thousands, secure: true, kib: 32},
+	}
+	for _, tt := range tests {
+		t.Run(tt.hostile.Name, func(t *testing.T) {
+			b := besiege(t, setup{server: `body_idle_timeout = "10s"`})
+			rest := b.usage()
+			var peaks []int64
+			for range 2 {
+				a := chaos.Attack{Hostile: tt.hostile, Conns: tt.conns}
+				if tt.secure {
+					a.Address = b.secure
+				}
+				siege := b.attack(a)
+				chaos.Await(t, patience, "the siege to stand", func() bool {
+					return siege.Opened() == tt.conns && b.usage().sockets >= rest.sockets+tt.conns
+				})
+				<-time.After(200 * time.Millisecond) // what is on its way fills the buffers
+				peaks = append(peaks, b.usage().peak)
+				siege.Stop()
+				b.awaitSockets(rest.sockets + 16)
+			}
+			each := (peaks[0] - rest.rss) / int64(tt.conns)
+			t.Logf("%d connections: %d KiB each at the peak, %d MiB in all; after a second wave %d MiB", tt.conns, each>>10, peaks[0]>>20, peaks[1]>>20)
+			const noise = 8 << 20
+			if most := rest.rss + int64(tt.conns)*tt.kib<<10 + noise; peaks[0] > most {
+				t.Errorf("the peak is %d KiB, want no more than %d", peaks[0]>>10, most>>10)
+			}
+			if peaks[1] > peaks[0]*5/4+noise {
+				t.Errorf("a second wave raised the peak from %d to %d KiB", peaks[0]>>10, peaks[1]>>10)
+			}
+			if code := b.end(); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+			b.totals("bad")
+		})
+	}
+}
+
+// GOMEMLIMIT holds under wave after wave of heads that each take memory and
+// leave it: what is garbage is collected before the limit, and not after. It is
+// compared with the same waves without a limit, both with a lazy collector.
+func TestGOMEMLIMITHoldsUnderHostileLoad(t *testing.T) {
+	t.Parallel()
+	const limit, conns = 40 << 20, 10
+	peak := func(env ...string) int64 {
+		b := besiege(t, setup{env: append(env, "GOGC=800"), server: "max_header_bytes = 1048576\n"})
+		heads := chaos.SlowHead("/bad/", time.Second)
+		heads.First += strings.Repeat("a", 900<<10) // a head may be as long as that
+		rest := b.usage().sockets
+		for range 12 {
+			siege := b.attack(chaos.Attack{Hostile: heads, Conns: conns})
+			chaos.Await(t, patience, "the wave", func() bool { return siege.Opened() == conns && b.usage().sockets >= rest+conns })
+			<-time.After(50 * time.Millisecond)
+			siege.Stop()
+			b.awaitSockets(rest)
+		}
+		top := b.usage().peak
+		if code := b.end(); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+		return top
+	}
+	without, with := peak("GOMEMLIMIT=off"), peak(fmt.Sprintf("GOMEMLIMIT=%d", limit))
+	t.Logf("peak %d MiB without a limit, %d MiB with one of %d MiB", without>>20, with>>20, limit>>20)
+	// The runtime counts its own memory; the program's text is resident too.
+	if with > limit+16<<20 || with > without {
+		t.Errorf("peak %d MiB with a limit of %d MiB, %d MiB without", with>>20, limit>>20, without>>20)
+	}
 }
