@@ -50,6 +50,9 @@ type Server struct {
 	// or "unix:/path". Port 0 means a free one. No two of them claim the same
 	// address.
 	Listen, TLSListen []string
+	// ProxyProtocol holds those out of Listen and TLSListen on which connections
+	// of trusted proxies begin with a header of the PROXY protocol.
+	ProxyProtocol []string
 	// Certificates are those of TLSListen: at least one if that has an address.
 	// The first one is for clients that ask for none of the others' names.
 	Certificates []Certificate
@@ -75,8 +78,8 @@ type Server struct {
 	// MaxConnections bounds client connections. Zero means what the
 	// file-descriptor limit allows, with a reserve kept.
 	MaxConnections int
-	// TrustedProxies are the peers whose identity fields are believed, each
-	// masked to its length. Empty means nobody.
+	// TrustedProxies are the peers whose identity fields are believed, and on
+	// the listeners of ProxyProtocol their headers; each is masked to its length. Empty means nobody.
 	TrustedProxies []netip.Prefix
 	// DrainTimeout is how long requests in flight may take to finish when the
 	// server stops. Zero cuts them off at once.

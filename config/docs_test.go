@@ -158,6 +158,9 @@ func sameConfig(a, b *Config) bool {
 		if len(n.Server.TrustedProxies) == 0 {
 			n.Server.TrustedProxies = nil
 		}
+		if len(n.Server.ProxyProtocol) == 0 {
+			n.Server.ProxyProtocol = nil
+		}
 		if len(n.Nameserver.NSAddresses) == 0 {
 			ns := *n.Nameserver
 			ns.NSAddresses = nil

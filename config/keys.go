@@ -13,6 +13,7 @@ func serverFields(s *Server) fields {
 	return fields{
 		"listen":                 list(&s.Listen, listenAddress, 0, 256),
 		"tls_listen":             list(&s.TLSListen, listenAddress, 1, 256),
+		"proxy_protocol":         list(&s.ProxyProtocol, listenAddress, 0, 512),
 		"certificates":           certificates(s),
 		"client_ca":              clientCA(&s.ClientCA),
 		"https_redirect":         boolean(&s.HTTPSRedirect),

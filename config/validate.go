@@ -34,6 +34,7 @@ func (d *decoder) validate() {
 	}
 	d.checkListen()
 	d.checkTLS()
+	d.checkProxyProtocol()
 	d.checkState()
 	for i := range d.cfg.Origins {
 		d.checkOrigin(i)

@@ -31,6 +31,15 @@ type Config struct {
 	// says it took by https are served.
 	HTTPSRedirect bool
 
+	// ProxyProtocol holds those addresses out of Listen and TLSListen, written
+	// as there, on which connections begin with a header of the PROXY protocol,
+	// version 1 or 2. A peer in TrustedProxies, or on a unix socket, must send
+	// one, within RequestHeaderTimeout or, together with the handshake, within
+	// HandshakeTimeout; the address in it is the client's from then on, and is
+	// what TrustedProxies is asked about. From any other peer a header is
+	// refused. An address that is in neither list is an error of New.
+	ProxyProtocol []string
+
 	// H2C lets clients of Listen speak HTTP/2, if they begin with it (prior
 	// knowledge, RFC 9113, section 3.3).
 	H2C bool
@@ -63,7 +72,8 @@ type Config struct {
 	// file-descriptor limit allows, with a reserve kept.
 	MaxConnections int
 
-	// TrustedProxies are the peers whose identity fields are believed.
+	// TrustedProxies are the peers whose identity fields are believed, and on
+	// the listeners of ProxyProtocol their headers.
 	TrustedProxies []netip.Prefix
 	// ProxyStatus adds Proxy-Status (RFC 9209) to responses.
 	ProxyStatus bool

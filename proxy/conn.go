@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -35,6 +36,9 @@ type conn struct {
 	// many is set as soon as HTTP/2 is spoken; x is not used any more then.
 	many atomic.Pointer[multiplex]
 
+	// intro is nil as soon as it is known who the peer is.
+	intro *introduction
+
 	// Of the connection's goroutine.
 	x       exchange
 	bufs    *buffers // nil while the connection waits for a request
@@ -60,10 +64,11 @@ type conn struct {
 type next uint8
 
 const (
-	nextRead  next = iota // needs more bytes from the client
-	nextServe             // has a request whose serving reads from the client
-	nextHTTP2             // has the beginning of an HTTP/2 connection
-	nextClose             // is at its end
+	nextRead      next = iota // needs more bytes from the client
+	nextServe                 // has a request whose serving reads from the client
+	nextHTTP2                 // has the beginning of an HTTP/2 connection
+	nextHandshake             // has a PROXY header, and TLS follows
+	nextClose                 // is at its end
 )
 
 func newConn(s *Server, door *listener, nc net.Conn) *conn {
@@ -73,9 +78,7 @@ func newConn(s *Server, door *listener, nc net.Conn) *conn {
 		c.raw, _ = sc.SyscallConn()
 	}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		ip := a.AddrPort().Addr().Unmap().WithZone("")
-		c.x.peer = ip.AppendTo(nil)
-		c.x.ip = ip
+		c.setPeer(a.AddrPort().Addr().Unmap().WithZone(""))
 	}
 	c.x.srv, c.x.door, c.x.client, c.x.proto, c.x.plain = s, door, c, "http", true
 	c.x.call, c.x.space = c.x.callOrigin, c.x.respSpace
@@ -83,12 +86,21 @@ func newConn(s *Server, door *listener, nc net.Conn) *conn {
 	c.ready = c.onReadable
 	c.x.until = noLimit
 	c.x.mark.Store(at(phaseIdle, noLimit))
-	if cfg := door.speaks.Load().tls; cfg != nil { // its client has to agree on TLS first
+	speaks := door.speaks.Load()
+	if speaks.tls != nil { // its client has to agree on TLS first
 		c.x.proto, c.x.plain = "https", false
-		c.sec = newSecure(c, cfg)
+		c.sec = newSecure(c, speaks.tls)
 		c.stream = c.sec
 	}
+	if speaks.proxied {
+		c.expectHeader()
+	}
 	return c
+}
+
+// setPeer says who the client is.
+func (c *conn) setPeer(ip netip.Addr) {
+	c.x.peer, c.x.ip, c.x.trust = ip.AppendTo(nil), ip, nil
 }
 
 // wake ends whatever the connection's goroutine is blocked in on the client's
@@ -114,7 +126,11 @@ func (c *conn) serve() {
 	if c.sec != nil && !c.handshake() {
 		return
 	}
-	c.rest()
+	if c.awaitsHeader() {
+		c.awaitHeader()
+	} else {
+		c.rest()
+	}
 	for {
 		switch c.await() {
 		case nextServe:
@@ -127,7 +143,13 @@ func (c *conn) serve() {
 			c.dropBuffers()
 			c.srv.serveHTTP2(c, c.nc, early)
 			return
+		case nextHandshake:
+			if c.startTLS(); !c.handshake() {
+				return
+			}
+			c.rest()
 		case nextClose:
+			c.endIntroduction()
 			return
 		}
 	}
@@ -164,8 +186,8 @@ func (c *conn) interrupt(why cause) {
 	c.x.interrupt(why)
 }
 
-// waits reports whether the connection does nothing but wait, for a request or
-// for a handshake, and until when it would.
+// waits reports whether the connection does nothing but wait, for a request, a
+// handshake or a PROXY header, and until when it would.
 func (c *conn) waits() (until int64, ok bool) {
 	if m := c.many.Load(); m != nil {
 		since, ok := m.resting()
@@ -178,7 +200,7 @@ func (c *conn) waits() (until int64, ok bool) {
 		return until, true
 	case phaseHandshake:
 		// As if it had the time of a wait for a request.
-		return until + int64(c.srv.current().idleTimeout()-c.srv.current().cfg.HandshakeTimeout), true
+		return until + int64(c.srv.current().idleTimeout()-c.greetFor()), true
 	}
 	return 0, false
 }
@@ -188,6 +210,11 @@ func (c *conn) waits() (until int64, ok bool) {
 // client's side: that must be done outside a RawConn's callback.
 func (c *conn) serveBuffered() next {
 	for c.bufs != nil {
+		if c.intro != nil {
+			if n, done := c.introduce(); done {
+				return n
+			}
+		}
 		ok, err := c.parse()
 		if err == errHTTP2 {
 			return nextHTTP2
@@ -235,6 +262,11 @@ func (c *conn) turn() bool {
 // rest gives the buffers back and begins the wait for a request.
 func (c *conn) rest() {
 	c.dropBuffers()
+	c.beginWait()
+}
+
+// beginWait begins the wait for a request.
+func (c *conn) beginWait() {
 	c.x.mark.Store(at(phaseIdle, after(c.srv.clock.coarse.Load(), c.srv.current().idleTimeout())))
 	// After the mark: a drain either finds the connection idle or is seen here.
 	if _, now := c.x.door.leaves(); now {

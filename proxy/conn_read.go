@@ -119,6 +119,8 @@ func (c *conn) tryRead(p []byte) (n int, again, more bool, err error) {
 func (c *conn) pause() {
 	switch {
 	case c.r < c.w:
+	case c.awaitsHeader():
+		c.dropBuffers()
 	case c.sec != nil && c.sec.sock.records.within():
 		c.dropBuffers()
 		c.awaitHead()

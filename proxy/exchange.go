@@ -32,7 +32,7 @@ type exchange struct {
 
 	// The client, set once.
 	peer  []byte     // its address; nil on a unix socket
-	ip    netip.Addr // the same
+	ip    netip.Addr // the same; none where nothing is believed of it
 	proto string     // "http" or "https"
 	plain bool       // it came to a listener without TLS
 

@@ -129,7 +129,11 @@ func secureConfig(cfg *tls.Config) *tls.Config {
 // be served on it.
 func (c *conn) handshake() bool {
 	s, sock := c.srv, &c.sec.sock
-	c.x.mark.Store(at(phaseHandshake, after(s.clock.now(), s.current().cfg.HandshakeTimeout)))
+	if c.headBy == 0 { // no PROXY header was awaited before, within the same time
+		c.headBy = after(s.clock.now(), s.current().cfg.HandshakeTimeout)
+	}
+	c.x.mark.Store(at(phaseHandshake, c.headBy))
+	c.headBy = 0
 	// After the mark: a drain either finds the handshake or is seen here.
 	if _, now := c.x.door.leaves(); now {
 		s.shakes.timedOut.Add(1)
@@ -142,7 +146,7 @@ func (c *conn) handshake() bool {
 		return false
 	}
 	sock.endTurn()
-	sock.greeted = false
+	sock.greeted, c.intro = false, nil
 	state := c.sec.tls.ConnectionState()
 	s.shakes.done.Add(1)
 	if state.DidResume {
@@ -174,7 +178,7 @@ func (c *conn) refuseHandshake(err error) {
 		return
 	}
 	h.failed.Add(1)
-	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil && soundsLikeHTTP(bad.RecordHeader) {
+	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil && !c.refuseStranger(bad.RecordHeader[:]) && soundsLikeHTTP(bad.RecordHeader) {
 		c.refuseHead(plainToTLS)
 	}
 	_, fromSocket := errors.AsType[*net.OpError](err)

@@ -66,16 +66,19 @@ func overTLS(g *rig, cfg *Config) {
 }
 
 // tlsAddr is the address of the first TLS listener.
-func (g *rig) tlsAddr() string {
+func (g *rig) tlsAddr() string { return g.listener(true).Addr().String() }
+
+// listener is the first one with or without TLS.
+func (g *rig) listener(secure bool) *listener {
 	g.srv.reloading.Lock()
 	defer g.srv.reloading.Unlock()
 	for _, l := range g.srv.listeners {
-		if l.speaks.Load().tls != nil {
-			return l.Addr().String()
+		if (l.speaks.Load().tls != nil) == secure {
+			return l
 		}
 	}
-	g.t.Fatal("no TLS listener")
-	return ""
+	g.t.Fatal("no such listener")
+	return nil
 }
 
 // errNoGoodbye: the connection ended without a close_notify.

@@ -39,7 +39,8 @@ type listener struct {
 
 // speech is what is spoken on a listener.
 type speech struct {
-	tls *tls.Config // nil: plain
+	tls     *tls.Config // nil: plain
+	proxied bool        // connections begin with a PROXY header
 }
 
 // shut closes the socket. It must be called once.

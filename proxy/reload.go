@@ -72,7 +72,7 @@ func (s *Server) adopt(n *snapshot) {
 func (s *Server) address(n *snapshot) {
 	port := int32(0)
 	for i, w := range n.cfg.listeners() {
-		sp := &speech{}
+		sp := &speech{proxied: slices.Contains(n.cfg.ProxyProtocol, w.address)}
 		if w.secure {
 			sp.tls = n.tls
 			if port == 0 {

@@ -105,7 +105,8 @@ type socket struct {
 	c        *conn
 
 	// Of the goroutine that reads.
-	drained bool // nothing is left to read until the poller says so
+	early   []byte // was read before TLS began; comes first
+	drained bool   // nothing is left to read until the poller says so
 	records records
 
 	// Of the handshake.
@@ -129,6 +130,9 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn.
 func (s *socket) Read(p []byte) (int, error) {
+	if len(s.early) > 0 {
+		return s.readEarly(p), nil
+	}
 	if s.c.fd == noFD {
 		return s.readWaiting(p)
 	}
@@ -148,6 +152,17 @@ func (s *socket) Read(p []byte) (int, error) {
 	s.drained = n < len(p)
 	s.records.saw(p[:n])
 	return n, nil
+}
+
+// readEarly reads what came together with a PROXY header. It does not wait, so
+// a handshake keeps its turn.
+func (s *socket) readEarly(p []byte) int {
+	n := copy(p, s.early)
+	if s.early = s.early[n:]; len(s.early) == 0 {
+		s.early = nil
+	}
+	s.records.saw(p[:n])
+	return n
 }
 
 // readWaiting reads, blocking. A handshake gives up its turn for as long.

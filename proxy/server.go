@@ -54,6 +54,7 @@ type Server struct {
 
 	ends      http2Ends
 	shakes    *handshakes
+	headers   headerCounts
 	httpsPort atomic.Int32 // of the first TLS listener; 0: none, or not bound yet
 }
 

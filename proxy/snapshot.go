@@ -36,6 +36,7 @@ func (s *Server) current() *snapshot { return s.live.Load() }
 // what is unchanged. Nothing of old is changed before adopt.
 func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 	n := &snapshot{cfg: *cfg, maxHead: cfg.MaxHeaderBytes, replaced: make(chan struct{})}
+	n.cfg.ProxyProtocol = slices.Clone(cfg.ProxyProtocol)
 	n.cfg.Listen, n.cfg.TLSListen = slices.Clone(cfg.Listen), slices.Clone(cfg.TLSListen)
 	n.cfg.Resolve = s.cfg.Resolve
 	if n.maxHead <= 0 {
@@ -47,6 +48,9 @@ func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 	n.clients, n.origins = s.fds.divide(cfg.MaxConnections)
 	if cfg.AccessLog != nil {
 		n.access = cfg.AccessLog.Core()
+	}
+	if err := checkProxyProtocol(cfg); err != nil {
+		return nil, err
 	}
 	if len(cfg.TLSListen) > 0 && cfg.TLS == nil {
 		return nil, errors.New("TLSListen needs TLS")

@@ -252,6 +252,13 @@ func TestDangersNameWhatAGoodFileLeavesOpen(t *testing.T) {
 				"server: trusted_proxies holds ::/0: any client can claim any address",
 			},
 		},
+		{
+			name: "a listener beside those of a balancer", health: healthy,
+			trusted: `"10.0.0.0/8"]
+listen = ["127.0.0.1:8080", "127.0.0.1:8081", "unix:/run/fairlead.sock"]
+proxy_protocol = ["127.0.0.1:8080"`,
+			want: []string{"server: proxy_protocol leaves out 127.0.0.1:8081: what comes there from trusted_proxies is believed, also if a balancer only passes it on"},
+		},
 		{name: "no check", want: []string{"origin eu has no health check: it always counts as healthy, and no pointer moves on its account"}},
 		{
 			name: "nothing is covered", health: healthy, group: "failover_methods = []",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ func dangers(cfg *config.Config) []string {
 			warn("server: trusted_proxies holds %s: any client can claim any address", p)
 		}
 	}
+	found = append(found, proxyProtocolDangers(&cfg.Server)...)
 	unchecked := make(map[string]bool)
 	for i := range cfg.Groups {
 		g := &cfg.Groups[i]
@@ -55,6 +57,21 @@ func dangers(cfg *config.Config) []string {
 	}
 	found = append(found, dnsDangers(cfg)...)
 	return append(found, unused(cfg)...)
+}
+
+// proxyProtocolDangers names the listeners by which a balancer that is trusted
+// for its PROXY headers can pass connections on without one. What their clients
+// say of themselves would be taken for the balancer's word.
+func proxyProtocolDangers(s *config.Server) (found []string) {
+	if len(s.ProxyProtocol) == 0 || len(s.TrustedProxies) == 0 {
+		return nil
+	}
+	for _, a := range slices.Concat(s.Listen, s.TLSListen) {
+		if !slices.Contains(s.ProxyProtocol, a) && !strings.HasPrefix(a, "unix:") {
+			found = append(found, fmt.Sprintf("server: proxy_protocol leaves out %s: what comes there from trusted_proxies is believed, also if a balancer only passes it on", a))
+		}
+	}
+	return found
 }
 
 // dnsDangers is dangers for the pointers over DNS.

@@ -34,6 +34,7 @@ encoded_slash = "keep"
 tls_listen = ["127.0.0.1:2"]
 https_redirect = true
 h2c = true
+proxy_protocol = ["127.0.0.1:2"]
 [[server.certificates]]
 cert = "site.pem"
 key = "site.key"
@@ -89,6 +90,7 @@ func TestEveryValueReachesTheProxy(t *testing.T) {
 	want := proxy.Config{
 		Listen:               []string{"127.0.0.1:1", "unix:/run/fairlead.sock"},
 		TLSListen:            []string{"127.0.0.1:2"},
+		ProxyProtocol:        []string{"127.0.0.1:2"},
 		HTTPSRedirect:        true,
 		H2C:                  true,
 		RequestHeaderTimeout: time.Second,

@@ -81,6 +81,7 @@ func proxyConfig(cfg *config.Config, tls map[string]*tls.Config) proxy.Config {
 		MaxHeaderBytes:       cfg.Server.MaxHeaderBytes,
 		MaxConnections:       cfg.Server.MaxConnections,
 		TrustedProxies:       cfg.Server.TrustedProxies,
+		ProxyProtocol:        cfg.Server.ProxyProtocol,
 		ProxyStatus:          cfg.Server.ProxyStatus,
 		KeepEncodedSlash:     cfg.Server.EncodedSlash == config.EncodedSlashKeep,
 	}
