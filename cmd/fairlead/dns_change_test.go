@@ -402,7 +402,7 @@ func TestASwapOfTheResolverKeepsAnswers(t *testing.T) {
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	var all sync.WaitGroup
 	var stop atomic.Bool
-	for _, host := range []string{"a.test", "a.test", "b.test"} {
+	for _, host := range []string{"a.test", "b.test"} {
 		all.Go(func() {
 			for !stop.Load() {
 				addrs, err := r.n.lookup(t.Context(), host)

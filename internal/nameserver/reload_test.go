@@ -364,7 +364,7 @@ func runUntilEnd(t testing.TB, s *Server) (stop func()) {
 
 // What has arrived when the end comes is still answered.
 func TestTheEndLeavesNoQueryUnanswered(t *testing.T) {
-	for range 50 {
+	for range 10 {
 		s := newWorld().server(t)
 		addr, err := s.Listen()
 		if err != nil {

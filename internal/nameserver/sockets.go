@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -14,11 +15,12 @@ import (
 // late rather than lost.
 const readBuffer = 1 << 20
 
-// When the end has come, the UDP socket is still read for lastReads, for queries
-// that were under way, and written to until lastWrites.
+// When the end has come, the UDP socket is still read, for queries that were
+// under way, until nothing comes for silence twice: once may be a machine that
+// was busy elsewhere. A flood ends after lastWork.
 const (
-	lastReads  = 10 * time.Millisecond
-	lastWrites = time.Second
+	silence  = 25 * time.Millisecond
+	lastWork = time.Second
 )
 
 // Listen binds UDP and TCP, and returns the address, with the port that both
@@ -146,11 +148,31 @@ func (s *Server) Run(ctx context.Context) error {
 	_ = s.tcp.Close()
 	s.conns.closeAll()
 	now := time.Now()
-	if errors.Join(s.udp.SetReadDeadline(now.Add(lastReads)), s.udp.SetWriteDeadline(now.Add(lastWrites))) != nil {
+	if errors.Join(s.udp.SetReadDeadline(now), s.udp.SetWriteDeadline(now.Add(2*lastWork))) != nil {
 		_ = s.udp.Close() // else nothing would end the read
 	}
 	datagrams.Wait()
 	_ = s.udp.Close()
 	streams.Wait()
 	return nil
+}
+
+// ending is the last that the UDP socket's reader does.
+type ending struct {
+	until  time.Time // zero: the end hasn't come
+	silent int       // reads in a row that brought nothing
+}
+
+// again reports whether to read once more after an error: if that is the
+// deadline which Run sets when the end comes, or one that again has set itself.
+func (e *ending) again(ctx context.Context, udp *net.UDPConn, err error) bool {
+	if ctx.Err() == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	now := time.Now()
+	if e.until.IsZero() {
+		e.until = now.Add(lastWork)
+	}
+	e.silent++
+	return e.silent <= 2 && now.Before(e.until) && udp.SetReadDeadline(now.Add(silence)) == nil
 }

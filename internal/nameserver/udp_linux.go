@@ -90,17 +90,20 @@ func (b *batch) source(control []byte) []byte {
 // kernel's part, twenty times that of the answer itself, stayed one after the other.
 func (s *Server) serveUDP(ctx context.Context) {
 	b, w := newBatch(s.udp), &worker{s: s}
-	failures := 0
+	failures, end := 0, ending{}
 	for {
 		n, err := b.conn.ReadBatch(b.in[:], 0)
 		if err != nil {
+			if end.again(ctx, s.udp, err) {
+				continue
+			}
 			if !s.retry(ctx, err, failures) {
 				return
 			}
 			failures++
 			continue
 		}
-		failures = 0
+		failures, end.silent = 0, 0
 		if answers := b.answer(w, n); answers > 0 {
 			s.writeBatch(b.conn, b.out[:answers])
 		}
