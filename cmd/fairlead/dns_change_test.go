@@ -420,6 +420,9 @@ func TestASwapOfTheResolverKeepsAnswers(t *testing.T) {
 		if r.n.resolver.Load() == old {
 			t.Fatal("other servers, the same resolver")
 		}
+		if !eventually(func() bool { return isClosed(old) }) {
+			t.Fatal("the old resolver is still at work")
+		}
 		for _, host := range []string{"a.test", fmt.Sprintf("c%d.test", i)} {
 			if addrs, _, ok := r.n.peek(host); !ok || addrs[0].String() != fmt.Sprintf("192.0.2.%d", (i+1)%2) {
 				t.Fatalf("swap %d: %s is known as %v, %v", i, host, addrs, ok)
@@ -431,6 +434,69 @@ func TestASwapOfTheResolverKeepsAnswers(t *testing.T) {
 	all.Wait()
 	atRest(t, goroutines+2, files+4) // lookups come and go
 	wantWatched(t, r.n, "a.test", "b.test", "c49.test")
+}
+
+func isClosed(r *resolver.Resolver) bool {
+	_, err := r.Lookup(context.Background(), "nobody.test")
+	e, ok := errors.AsType[*resolver.Error](err)
+	return ok && e.Kind == resolver.Closed
+}
+
+// Who waits for an answer of the old servers gets that of the new ones.
+func TestALookupUnderWayIsNotCutOffByASwap(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	z := serveZone(t)
+	z.say(dnswire.RcodeSuccess, "192.0.2.1")
+	r := runNames(t, strings.Replace(resolved(fmt.Sprintf("%q", silent.LocalAddr()), "a.test"), "100ms", "30s", 1), nil)
+	type result struct {
+		addrs []netip.Addr
+		err   error
+	}
+	got := make(chan result, 1)
+	go func() {
+		addrs, err := r.n.lookup(t.Context(), "b.test")
+		got <- result{addrs, err}
+	}()
+	asked := func() bool {
+		return slices.ContainsFunc(r.n.resolver.Load().Stats(), func(s resolver.NameStats) bool { return s.Host == "b.test" && s.Lookups > 0 })
+	}
+	if !eventually(asked) {
+		t.Fatal("nothing was looked up")
+	}
+	r.change(resolved(fmt.Sprintf("%q", z.conn.LocalAddr()), "a.test"))
+	if g := <-got; g.err != nil || fmt.Sprint(g.addrs) != "[192.0.2.1]" {
+		t.Errorf("got %v, %v", g.addrs, g.err)
+	}
+}
+
+// A resolver that isn't in use tells nobody of addresses.
+func TestAChangeThatIsGivenUpTellsNothing(t *testing.T) {
+	zones := []*zoneFile{serveZone(t), serveZone(t)}
+	for i, z := range zones {
+		z.say(dnswire.RcodeSuccess, fmt.Sprintf("192.0.2.%d", i))
+	}
+	r := runNames(t, resolved(fmt.Sprintf("%q", zones[0].conn.LocalAddr()), "a.test"), nil)
+	r.await(&r.moved, "a.test [192.0.2.0]")
+	c, err := r.prepare(resolved(fmt.Sprintf("%q", zones[1].conn.LocalAddr()), "a.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, ok := c.resolver.Peek("a.test"); !ok || a.Addrs[0].String() != "192.0.2.1" {
+		t.Errorf("the new resolver knows %v", a)
+	}
+	c.abort() // waits for what it would tell
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.moved) != 0 || !isClosed(c.resolver) {
+		t.Errorf("told %v", r.moved)
+	}
+	if addrs, _, ok := r.n.peek("a.test"); !ok || addrs[0].String() != "192.0.2.0" {
+		t.Errorf("it is at %v", addrs)
+	}
 }
 
 // Servers that don't answer take away nothing that the ones before them knew.

@@ -2,7 +2,9 @@ package certs
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -135,6 +137,14 @@ func TestACommitBringsBackNothingStale(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	next.ClientCA = f.write("other.pem", stranger.pem())
+	commit = prepare()
+	_ = s.Reload() // of the authorities that are about to go
+	commit()
+	if !s.view.Load().config.ClientCAs.Equal(stranger.pool()) {
+		t.Error("other authorities are configured, and those of before are in use")
+	}
+
 	write("a", "third.example")
 	commit = prepare()
 	f.write("a.key", nil)
@@ -191,7 +201,46 @@ func TestWatchGoesOnWithTheNewFiles(t *testing.T) {
 		pass("between.example")
 		write("b", "later.example")
 		pass("later.example", Loaded)
+
+		kept := copyOf(t, b)
+		write("b", "passing.example")
+		if commit, err = s.Prepare(Config{Pairs: []Pair{b}}); err != nil {
+			t.Fatal(err)
+		}
+		kept.restore(t) // as Watch has seen it before
+		commit()
+		pass("later.example", Loaded, Loaded)
 	})
+}
+
+// copied are files with their times.
+type copied []struct {
+	path    string
+	content []byte
+	time    time.Time
+}
+
+func copyOf(t *testing.T, p Pair) copied {
+	t.Helper()
+	c := make(copied, 2)
+	for i, path := range []string{p.Cert, p.Key} {
+		info, err1 := os.Stat(path)
+		content, err2 := os.ReadFile(path)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		c[i].path, c[i].content, c[i].time = path, content, info.ModTime()
+	}
+	return c
+}
+
+func (c copied) restore(t *testing.T) {
+	t.Helper()
+	for _, f := range c {
+		if err := errors.Join(os.WriteFile(f.path, f.content, 0o600), os.Chtimes(f.path, f.time, f.time)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A hundred reloads of the configuration, back and forth, under handshakes: none
