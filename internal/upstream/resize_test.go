@@ -110,8 +110,10 @@ func TestABudgetIsResized(t *testing.T) {
 		t.Fatal("a Budget of one is not one")
 	}
 	b.Resize(3)
-	if !b.take() || !b.take() || b.take() {
-		t.Error("three in all were wanted")
+	for n, want := range []bool{true, true, false} {
+		if b.take() != want {
+			t.Errorf("number %d of three: want %v", n+2, want)
+		}
 	}
 	b.Resize(1) // two too many are open
 	b.give()
