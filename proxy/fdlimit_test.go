@@ -65,8 +65,10 @@ func TestHowDescriptorsAreDivided(t *testing.T) {
 func TestPipesThatMayBeTakenComeBack(t *testing.T) {
 	var d descriptors
 	d.pipes.Store(2)
-	if !d.takePipe() || !d.takePipe() || d.takePipe() || d.takePipe() {
-		t.Error("not two of them")
+	for i, want := range []bool{true, true, false, false} {
+		if d.takePipe() != want {
+			t.Errorf("the splice number %d may begin: %v, want %v", i+1, !want, want)
+		}
 	}
 	if d.givePipe(); !d.takePipe() {
 		t.Error("a pipe that came back is gone")

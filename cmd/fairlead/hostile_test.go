@@ -120,7 +120,7 @@ func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
 func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 	const (
 		rounds = 5
-		length = 150 * time.Millisecond // of a window
+		length = 100 * time.Millisecond // of a window
 		most   = 3                      // times as slow
 		floor  = 20 * time.Millisecond  // below which a machine's own noise is all that is seen
 	)
@@ -137,7 +137,7 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 		{Hostile: chaos.OpenAndClose(), Conns: 16, Rate: 2000, Again: true},
 		{Hostile: chaos.ShutWindows("/bad/big/", bigBody, 4), Conns: 5, Rate: 20},
 	}
-	run := b.load(400)
+	run := b.load(600)
 	type window struct{ from, to time.Time }
 	pass := func() (w window) {
 		w.from = time.Now()
@@ -155,6 +155,9 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 			q = append(q, pass())
 			before := b.usage().cpu
 			siege := b.attack(a)
+			if a.Rate == 0 { // what it costs to come is measured with those that leave at once
+				chaos.Await(t, patience, "the siege to stand", func() bool { return siege.Opened() == a.Conns })
+			}
 			s = append(s, pass())
 			burnt += b.usage().cpu - before
 			siege.Stop()
@@ -205,7 +208,7 @@ body_idle_timeout = "1s"
 	}{
 		{chaos.Attack{Hostile: chaos.SlowHead("/good/", 200*time.Millisecond)}, time.Second, "408"},
 		{chaos.Attack{Hostile: chaos.SlowBody("/bad/", 200*time.Millisecond)}, time.Second, "408"},
-		{chaos.Attack{Hostile: chaos.EndlessBody("/bad/", 50*time.Millisecond)}, 2 * time.Second, "504"}, // the route's timeout
+		{chaos.Attack{Hostile: chaos.EndlessBody("/bad/", 50*time.Millisecond)}, 2 * time.Second, "504"}, // the route's timeout, unless the origin is slower
 		{chaos.Attack{Hostile: chaos.StuckBody("/bad/")}, time.Second, "408"},
 		{chaos.Attack{Hostile: chaos.DeafReader("/bad/big/", bigBody)}, time.Second, ""},
 		{chaos.Attack{Hostile: chaos.Idle()}, 1500 * time.Millisecond, ""},
@@ -230,7 +233,7 @@ body_idle_timeout = "1s"
 		}
 		slices.Sort(ended)
 		t.Logf("%s: limit %v, ended after %v to %v, answers %v", name, tt.limit, ended[0], ended[conns-1], s.Answers())
-		if ended[0] < tt.limit-100*time.Millisecond || ended[conns-1] > tt.limit+slack {
+		if ended[0] < min(tt.limit, time.Second)-100*time.Millisecond || ended[conns-1] > tt.limit+slack {
 			t.Errorf("%s: ended after %v to %v, want %v", name, ended[0], ended[conns-1], tt.limit)
 		}
 		if a := s.Answers(); a[tt.answer] != conns && (tt.answer == "" || a["408"]+a["504"] != conns) {
@@ -435,7 +438,7 @@ func TestGOMEMLIMITHoldsUnderHostileLoad(t *testing.T) {
 		heads := chaos.SlowHead("/bad/", time.Second)
 		heads.First += strings.Repeat("a", 900<<10) // a head may be as long as that
 		rest := b.usage().sockets
-		for range 12 {
+		for range 8 {
 			siege := b.attack(chaos.Attack{Hostile: heads, Conns: conns})
 			chaos.Await(t, patience, "the wave", func() bool { return siege.Opened() == conns && b.usage().sockets >= rest+conns })
 			<-time.After(50 * time.Millisecond)

@@ -97,8 +97,9 @@ func (s *Siege) hold(nc net.Conn, begun time.Time) {
 	s.open.Add(1)
 	s.opened.Add(1)
 	defer s.open.Add(-1)
-	h, tcp := s.attack.Hostile, (*net.TCPConn)(nil)
-	if tcp, _ = nc.(*net.TCPConn); tcp != nil && h.Deaf {
+	h := s.attack.Hostile
+	tcp, _ := nc.(*net.TCPConn)
+	if tcp != nil && h.Deaf {
 		_ = tcp.SetReadBuffer(1)
 	}
 	answer := h.run(nc, s.stop)
