@@ -122,7 +122,7 @@ func (s *Server) spare(l *listener, nc net.Conn) bool {
 		if _, now := l.leaves(); now {
 			return false
 		}
-		time.Sleep(sweepEvery)
+		<-time.After(sweepEvery)
 	}
 	return true
 }
