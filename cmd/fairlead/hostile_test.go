@@ -341,11 +341,14 @@ func TestOutOfDescriptorsGoodTrafficGoesOn(t *testing.T) {
 			chaos.Await(t, patience, "good connections", func() bool { return run.Ledger().Len() > 20 })
 			siege := b.attack(chaos.Attack{Hostile: tt.hostile, Conns: 200})
 			defer siege.Stop()
-			chaos.Await(t, patience, "the siege to stand", func() bool { return siege.Opened() == 200 })
+			chaos.Await(t, patience, "the siege to stand", func() bool {
+				ask("/good/" + chaos.NewID()) // who never pauses for long keeps the connection
+				return siege.Opened() == 200
+			})
 			probes, before, begun := b.probes(), b.usage().cpu, time.Now()
 			for i := range 12 {
 				<-time.After(100 * time.Millisecond)
-				ask(fmt.Sprint("/good/", i)) // who never pauses for long keeps the connection
+				ask(fmt.Sprint("/good/", i))
 			}
 			used := b.usage()
 			share := float64(used.cpu-before) / float64(time.Since(begun))
