@@ -63,6 +63,7 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/miekg/dns", "internal/dnswire/dnswire.go"),
 		oneDoor("github.com/pires/go-proxyproto", "internal/proxyproto/proxyproto.go"),
 		oneDoor("golang.org/x/net/http2/hpack", "internal/http2/wire.go"),
+		oneDoor("github.com/KimMachineGun/automemlimit/memlimit", "internal/memlimit/memlimit.go"),
 		oneDoor("golang.org/x/net/ipv4", "internal/nameserver/udp_linux.go"),
 		oneDoor("golang.org/x/net/ipv6", "internal/nameserver/udp_linux.go"),
 		{
@@ -101,7 +102,7 @@ func TestImportRulesHold(t *testing.T) {
 	}
 }
 
-var leaves = []string{"config", "bulkhead", "failover", "health", "internal/http1", "internal/http2", "internal/proxyproto", "internal/route"}
+var leaves = []string{"config", "bulkhead", "failover", "health", "internal/adminapi", "internal/http1", "internal/http2", "internal/route", "internal/statefile", "internal/handover", "internal/systemd", "internal/filestamp"}
 
 type rule = struct {
 	name    string

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead/fairlead/health"
 	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
+	"github.com/fairlead/fairlead/internal/memlimit"
 	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/proxy"
 )
@@ -103,6 +104,17 @@ func (j journal) started(cfg *config.Config, file string, addresses []net.Addr, 
 	}
 	if dns != nil {
 		j.log.Info("answering", zap.String("zone", cfg.Nameserver.Zone), zap.String("listen", cfg.Nameserver.Listen), zap.Stringer("address", dns))
+	}
+}
+
+// memory tells which limit Go's runtime has been given. One that can't be read
+// is no reason not to serve.
+func (j journal) memory(l memlimit.Limit, err error) {
+	switch {
+	case err != nil:
+		j.log.Warn("memory limit", zap.Error(err))
+	case l.From != memlimit.FromNowhere:
+		j.log.Info("memory limit", zap.String("from", string(l.From)), zap.Int64("bytes", l.Bytes))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/internal/filestamp"
 	"github.com/fairlead/fairlead/internal/handover"
+	"github.com/fairlead/fairlead/internal/memlimit"
 	"github.com/fairlead/fairlead/internal/systemd"
 )
 
@@ -138,6 +139,7 @@ func (p *program) serve(ctx context.Context, file string) error {
 	}
 	defer l.close()
 	j := newJournal(l.events)
+	j.memory(memlimit.Set())
 	parent := p.inherited.Parent()
 	k := newKeeper(cfg.Server.State, l.events)
 	if parent != nil {
