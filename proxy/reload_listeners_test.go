@@ -250,9 +250,13 @@ func TestAReloadBeforeRun(t *testing.T) {
 		if bound && !refuses("tcp", was[0].String()) {
 			t.Error("a listener that was removed before Run stays bound")
 		}
+		_, before := srv.Sockets()
 		now, err := srv.Listen()
 		if err != nil || len(now) != 1 {
 			t.Fatalf("Listen after Reload: %v, %v", now, err)
+		}
+		if _, after := srv.Sockets(); after[0] != before[0] {
+			t.Error("what Reload has bound was bound again")
 		}
 		g := &rig{t: t, srv: srv, done: make(chan struct{})}
 		g.run()
