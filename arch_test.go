@@ -102,7 +102,7 @@ func TestImportRulesHold(t *testing.T) {
 	}
 }
 
-var leaves = []string{"config", "bulkhead", "failover", "health", "internal/adminapi", "internal/http1", "internal/http2", "internal/route", "internal/statefile", "internal/handover", "internal/systemd", "internal/filestamp"}
+var leaves = []string{"config", "bulkhead", "failover", "health", "internal/adminapi", "internal/http1", "internal/http2", "internal/proxyproto", "internal/route", "internal/statefile", "internal/handover", "internal/systemd", "internal/filestamp"}
 
 type rule = struct {
 	name    string
