@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,34 +98,32 @@ func (c *Config) listeners() []wanted {
 // one that is there already, or a new one. Added are the new ones, and gone those
 // of old that are of no more use. If one can't be bound, none is added.
 func (s *Server) bind(want []wanted, old []*listener) (all, added, gone []*listener, err error) {
-	left := make(map[string][]*listener)
-	for _, l := range old {
-		left[l.address] = append(left[l.address], l)
+	all = make([]*listener, len(want))
+	gone = slices.Clone(old)
+	for i, w := range want {
+		if at := slices.IndexFunc(gone, func(l *listener) bool { return l.address == w.address }); at >= 0 {
+			all[i] = gone[at]
+			gone = slices.Delete(gone, at, at+1)
+		}
 	}
-	for _, w := range want {
-		if have := left[w.address]; len(have) > 0 {
-			all, left[w.address] = append(all, have[0]), have[1:]
+	for i, w := range want {
+		if all[i] != nil {
 			continue
 		}
-		l, err := s.listen(w)
-		if err != nil {
+		if all[i], err = s.listen(w, gone); err != nil {
 			for _, l := range added {
 				l.shut()
 			}
 			return nil, nil, nil, err
 		}
-		all, added = append(all, l), append(added, l)
-	}
-	for _, l := range old {
-		if have := left[l.address]; len(have) > 0 && have[0] == l {
-			gone, left[l.address] = append(gone, l), have[1:]
-		}
+		added = append(added, all[i])
 	}
 	return all, added, gone, nil
 }
 
 // listen makes one listener, from a socket that was handed over, if there is one.
-func (s *Server) listen(w wanted) (*listener, error) {
+// It may overlap with those that are gone as soon as it is there.
+func (s *Server) listen(w wanted, gone []*listener) (*listener, error) {
 	l := &listener{address: w.address, closed: make(chan struct{})}
 	var err error
 	if s.cfg.Inherit != nil {
@@ -132,11 +132,31 @@ func (s *Server) listen(w wanted) (*listener, error) {
 		}
 	}
 	if l.Listener == nil {
-		if l.Listener, err = listen(w.address); err != nil {
+		l.Listener, err = listen(w.address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			l.Listener, err = listenBeside(w.address, gone, err)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", w.address, err)
 		}
 	}
 	return l, nil
+}
+
+// overlapping are those of the listeners that have the port of an address, which
+// is taken: ":80" can't be bound beside "127.0.0.1:80".
+func overlapping(address string, listeners []*listener) (taken []*net.TCPListener) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil
+	}
+	for _, l := range listeners {
+		tcp, ok := l.Listener.(*net.TCPListener)
+		if ok && strconv.Itoa(int(portOf(l.Addr()))) == port {
+			taken = append(taken, tcp)
+		}
+	}
+	return taken
 }
 
 // listen binds one address. A unix socket that nobody listens on any more is
