@@ -42,14 +42,21 @@ The log goes to log.output. It has an event for each pointer that moves, each
 verdict, each breaker that moves and each pause of this process, and, unless
 log.access is off, a record of each request, whatever log.level says. No request
 ever waits for the log: lines that the disk doesn't take in time are dropped,
-and their number is reported. A log file is opened for appending, so rotate it
-by copying and truncating.
+and their number is reported. A log file is opened for appending, and anew with
+each reload, so it may be rotated by renaming it and sending SIGHUP.
 
 Signals:
 
   SIGTERM, SIGINT    drain: accept nothing new, finish what is in flight within
                      server.drain_timeout, stop
   a second one       interrupt what is still in flight, stop now
+  SIGHUP             reload the configuration, without touching what is the same
+                     in it; a file with a mistake changes nothing, see the log
+  SIGUSR2            start the binary anew with the sockets of this process, which
+                     drains when the new one is ready, and stays if it is not
+
+With server.watch = true a changed file is reloaded by itself. There are no such
+signals on Windows.
 
 Exit codes:
 
@@ -81,7 +88,7 @@ Exit codes:
 
 Example:
 
-  fairlead check /etc/fairlead/fairlead.toml && systemctl restart fairlead
+  fairlead check /etc/fairlead/fairlead.toml && systemctl reload fairlead
 `
 
 const helpDemo = `Usage: fairlead demo [--once]
