@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,16 +31,25 @@ type control struct {
 	service *service
 	journal journal
 
-	left atomic.Bool // another process has taken over
+	deciding sync.Mutex // held while it is open whether another process takes over
+	left     bool       // guarded by deciding: one has
 
 	cfg    *config.Config   // at work
-	loaded filestamp.Stamps // of the files as they were before they were last read
+	loaded filestamp.Stamps // of its files as they were before they were last read
 	last   filestamp.Stamps // at the last look
 }
 
-// run obeys until ctx ends or another process has taken over.
+// run obeys from when the service has begun until ctx ends or another process has
+// taken over.
 func (c *control) run(ctx context.Context) {
-	look := time.NewTicker(lookEvery)
+	select {
+	case <-ctx.Done():
+		return
+	case <-c.service.begun:
+	}
+	// No ticker: of one that is late, the next tick comes too soon for a file to
+	// have settled in between.
+	look := time.NewTimer(lookEvery)
 	defer look.Stop()
 	for {
 		select {
@@ -51,6 +61,7 @@ func (c *control) run(ctx context.Context) {
 			if c.cfg.Server.Watch && c.changed() {
 				c.reloadNow(ctx, "the file has changed")
 			}
+			look.Reset(lookEvery)
 		case <-c.upgrade:
 			if c.handOver(ctx) {
 				return
@@ -78,28 +89,71 @@ func (c *control) changed() bool {
 	return settled && !now.Same(c.loaded)
 }
 
+// read reads the configuration, and tells what its files were before, so that
+// no later change is taken for one that was read. Known is the configuration that
+// says which files to look at first, or nil.
+func read(file string, known *config.Config) (*config.Config, filestamp.Stamps, error) {
+	files := []string{file}
+	if known != nil {
+		files = watched(file, known)
+	}
+	before := filestamp.Of(files...)
+	cfg, err := load(file)
+	if err != nil {
+		return nil, before, err
+	}
+	named := watched(file, cfg)
+	if slices.Equal(files, named) {
+		return cfg, before, nil
+	}
+	// It names other files, which were read without having been looked at.
+	now := filestamp.Of(named...)
+	again, err := load(file)
+	if err != nil {
+		return nil, before, err
+	}
+	return again, now, nil
+}
+
 // reloadNow reads the file and puts it to work, or tells why not.
 func (c *control) reloadNow(ctx context.Context, why string) {
 	c.journal.notify(systemd.Reloading())
 	defer c.journal.notify(systemd.Ready)
 	begun := time.Now()
+	// What is watched stays the same if this is refused, so look at that in any case.
 	c.loaded = filestamp.Of(watched(c.file, c.cfg)...)
-	cfg, err := load(c.file)
+	cfg, loaded, err := read(c.file, c.cfg)
 	if err == nil {
 		err = c.service.reload(ctx, cfg)
 	}
 	if err != nil {
+		c.reopenLog()
 		c.journal.notReloaded(c.file, why, err)
 		return
 	}
 	c.journal.reloaded(c.cfg, cfg, c.file, why, time.Since(begun))
-	c.cfg = cfg
-	c.loaded = filestamp.Of(watched(c.file, cfg)...) // it may name other files now
+	c.cfg, c.loaded = cfg, loaded
+}
+
+// reopenLog opens the log's file anew without a reload: it may have been moved
+// away, and be removed soon, whatever the new configuration is worth.
+func (c *control) reopenLog() {
+	commit, _, err := c.service.logs.prepare(c.cfg.Log)
+	if err != nil {
+		c.journal.log.Warn("the log goes on where it was", zap.Error(err))
+		return
+	}
+	commit()
 }
 
 // handOver starts the binary anew with this process's sockets. It reports
 // whether the new process is in charge, and this one on its way out.
 func (c *control) handOver(ctx context.Context) bool {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
 	c.journal.log.Info("starting the new process")
 	c.service.keeper.pause() // the new one writes the state from its start
 	child, err := c.inherited.Start(ctx, handover.Config{Sockets: c.service.sockets(), State: c.service.keeper.encode()})
@@ -112,7 +166,7 @@ func (c *control) handOver(ctx context.Context) bool {
 		return false
 	}
 	c.journal.log.Info("the new process has taken over, this one drains", zap.Int("pid", child.Pid()))
-	c.left.Store(true)
+	c.left = true
 	c.service.leave()
 	return true
 }

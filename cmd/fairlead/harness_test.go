@@ -85,6 +85,13 @@ func start(t *testing.T, toml string) *running {
 func startServer(t *testing.T, server, toml string) *running {
 	t.Helper()
 	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n"+server+"[log]\noutput = \"stdout\"\nlevel = \"debug\"\n"+toml)
+	return startProgram(t, file, program{})
+}
+
+// startProgram runs a configuration file that logs to stdout with p, whose outputs
+// and force it sets.
+func startProgram(t *testing.T, file string, p program) *running {
+	t.Helper()
 	ctx, drain := context.WithCancel(context.Background())
 	reader, stdout := io.Pipe()
 	force := make(chan struct{})
@@ -92,7 +99,7 @@ func startServer(t *testing.T, server, toml string) *running {
 		t: t, log: bufio.NewScanner(reader), stderr: new(bytes.Buffer),
 		drain: drain, force: sync.OnceFunc(func() { close(force) }), ended: make(chan error, 1),
 	}
-	p := program{stdout: stdout, stderr: r.stderr, force: force}
+	p.stdout, p.stderr, p.force = stdout, r.stderr, force
 	var all sync.WaitGroup
 	all.Go(func() {
 		err := p.run(ctx, []string{"run", "-c", file})
@@ -204,13 +211,14 @@ func (k *kept) await(msg string, fields line) line {
 	return l
 }
 
-// find waits for the next line of that name which fits; nil if there is none.
+// find waits for the next line of that name, or of any with none, which fits; nil
+// if there is none.
 func (k *kept) find(msg string, fits func(line) bool) line {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for {
 		for ; k.seen < len(k.lines); k.seen++ {
-			if l := k.lines[k.seen]; l["msg"] == msg && fits(l) {
+			if l := k.lines[k.seen]; (msg == "" || l["msg"] == msg) && fits(l) {
 				k.seen++
 				return l
 			}

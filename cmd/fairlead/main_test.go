@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -22,6 +23,8 @@ const asProgram = "FAIRLEAD_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		// No process of a test outlives it for long, whatever goes wrong.
+		time.AfterFunc(15*time.Minute, func() { os.Exit(99) })
 		main()
 	}
 	goleak.VerifyTestMain(m)
@@ -30,7 +33,8 @@ func TestMain(m *testing.M) {
 // fairlead is the program as a process of its own.
 func fairlead(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	// With the race detector every process would sleep for a second at its end.
+	cmd.Env = append(os.Environ(), asProgram+"=1", strings.TrimSpace("GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	return cmd
 }
 

@@ -35,6 +35,9 @@ type setup struct {
 	env         []string   // added to the environment, "NAME=value"
 	descriptors int        // its file-descriptor limit, soft and hard; 0: the test's own
 	inherited   []*os.File // open in the process from descriptor 3 on
+	program     string     // the file that is started; empty: this test's own
+	before      string     // commands of a shell, which the program then replaces
+	listen      []string   // listens there too
 }
 
 // process is "fairlead run", a real one: it has a configuration that can be
@@ -48,77 +51,118 @@ type setup struct {
 //	code := p.end()
 //	totals := p.totals("app")
 //
-// The end of the test kills what is still running.
+// The end of the test kills what is still running, also the processes that this
+// one has handed over to.
 type process struct {
 	t       *testing.T
-	file    string // the configuration
-	address string // of the plain listener
-	log     *kept  // every event but access records
+	file    string   // the configuration
+	address string   // of the first plain listener
+	listen  []string // further ones
+	log     *kept    // every event but access records, of all processes
 
-	cmd    *exec.Cmd
+	main   *os.Process   // the one that is signalled: the first, or its successor
+	cmd    *exec.Cmd     // the first
+	exited chan struct{} // closed when the first is gone
 	stderr *bytes.Buffer // complete after the end
-	ended  chan struct{} // closed when the process is gone and its log was read
+	ended  chan struct{} // closed when all are gone and the log was read
 }
 
 // start starts a process and waits until it listens.
 func (s setup) start(t *testing.T) *process {
 	t.Helper()
-	p := &process{
-		t: t, file: filepath.Join(t.TempDir(), "fairlead.toml"),
-		log: &kept{t: t}, stderr: new(bytes.Buffer), ended: make(chan struct{}),
-	}
-	p.log.more = sync.NewCond(&p.log.mu)
-	p.configure(s.server, s.toml)
-	p.cmd = s.command(t, "run", "-c", p.file)
-	p.cmd.Stderr = p.stderr
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go p.read(stdout)
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-		if t.Failed() && p.stderr.Len() > 0 {
-			t.Logf("stderr of the process:\n%s", p.stderr)
-		}
-	})
+	p := s.begin(t)
 	p.address = p.await("listening", line{"tls": false})["address"].(string)
 	return p
 }
 
-// command is the program with this setup. A limit needs a shell, which the
-// program then replaces, so that its process id is the shell's.
+// begin starts a process.
+func (s setup) begin(t *testing.T) *process {
+	t.Helper()
+	p := &process{
+		t: t, file: filepath.Join(t.TempDir(), "fairlead.toml"), listen: s.listen, log: &kept{t: t},
+		exited: make(chan struct{}), stderr: new(bytes.Buffer), ended: make(chan struct{}),
+	}
+	p.log.more = sync.NewCond(&p.log.mu)
+	p.configure(s.server, s.toml)
+	p.cmd = s.command(t, "run", "-c", p.file)
+	inGroupOfItsOwn(p.cmd)
+	// Files, since Wait must not wait for those who inherit them.
+	stdout, out := pipe(t)
+	stderr, errs := pipe(t)
+	p.cmd.Stdout, p.cmd.Stderr = out, errs
+	err := p.cmd.Start()
+	_, _ = out.Close(), errs.Close()
+	if err != nil {
+		_, _ = stdout.Close(), stderr.Close()
+		t.Fatal(err)
+	}
+	p.main = p.cmd.Process
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	go p.read(stdout, stderr)
+	t.Cleanup(func() {
+		select {
+		case <-p.ended: // and nobody knows whose id it is now
+		default:
+			killGroup(p.cmd.Process)
+			<-p.ended
+		}
+		if t.Failed() && p.stderr.Len() > 0 {
+			t.Logf("stderr of the process:\n%s", p.stderr)
+		}
+	})
+	return p
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, w
+}
+
+// command is the program with this setup. Commands of a shell and a limit need
+// one, which the program then replaces, so that its process id is the shell's.
 func (s setup) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := fairlead(t.Context(), args...)
+	if s.program != "" {
+		cmd.Path, cmd.Args[0] = s.program, s.program
+	}
 	cmd.Env = append(cmd.Env, s.env...)
 	cmd.ExtraFiles = s.inherited
-	if s.descriptors == 0 {
+	if s.descriptors > 0 {
+		s.before += fmt.Sprintf("ulimit -n %d\n", s.descriptors)
+	}
+	if s.before == "" {
 		return cmd
 	}
 	shell, err := exec.LookPath("sh")
 	if err != nil || runtime.GOOS == "windows" {
-		t.Skip("a limit of file descriptors needs a shell to set it")
+		t.Skip("this takes a shell to start the process from")
 	}
-	cmd.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.descriptors), cmd.Path}, args...)
+	cmd.Args = append([]string{"sh", "-ec", s.before + `
+exec "$0" "$@"`, cmd.Path}, args...)
 	cmd.Path = shell
 	return cmd
 }
 
 // configure writes the configuration file anew: where to listen and to log, and
-// what is given. The file is replaced in one step, as an operator should. A
-// running process keeps its addresses if it reads it again.
+// what is given. A running process keeps its addresses if it reads it again.
 func (p *process) configure(server, toml string) {
 	p.t.Helper()
-	listen := "127.0.0.1:0"
-	if p.address != "" {
-		listen = p.address
-	}
-	text := fmt.Sprintf("[server]\nlisten = [%q]\n%s\n[log]\noutput = \"stdout\"\naccess = false\n%s", listen, server, toml)
+	listen := fmt.Sprintf("%q", append([]string{"127.0.0.1:0"}, p.listen...))
+	listen = strings.ReplaceAll(listen, `" "`, `", "`)
+	p.write(fmt.Sprintf("[server]\nlisten = %s\n%s\n[log]\noutput = \"stdout\"\naccess = false\n%s", listen, server, toml))
+}
+
+// write replaces the configuration file in one step, as an operator should.
+func (p *process) write(text string) {
+	p.t.Helper()
 	if err := os.WriteFile(p.file+".new", []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
@@ -127,10 +171,15 @@ func (p *process) configure(server, toml string) {
 	}
 }
 
-// read keeps the log until the process ends, and then waits for it.
-func (p *process) read(stdout io.Reader) {
+// read keeps what all processes say until the last one ends.
+func (p *process) read(stdout, stderr *os.File) {
 	defer close(p.ended)
 	defer p.log.end()
+	var errs sync.WaitGroup
+	errs.Go(func() {
+		_, _ = io.Copy(p.stderr, stderr)
+		_ = stderr.Close()
+	})
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		var l line
@@ -141,7 +190,9 @@ func (p *process) read(stdout io.Reader) {
 		p.log.add(l)
 	}
 	_, _ = io.Copy(io.Discard, stdout) // a line that was too long must not block the process
-	_ = p.cmd.Wait()
+	_ = stdout.Close()
+	errs.Wait()
+	<-p.exited
 }
 
 // await waits for the next event of that name which has these fields. Events
@@ -166,13 +217,22 @@ func (p *process) said(msg string, fields line) (n int) {
 	return n
 }
 
+// awaitSaid waits until said is n, for events that have no order.
+func (p *process) awaitSaid(n int, msg string, fields line) {
+	p.t.Helper()
+	chaos.Await(p.t, patience, fmt.Sprintf("%d times %q %v", n, msg, fields), func() bool { return p.said(msg, fields) >= n })
+	if is := p.said(msg, fields); is > n {
+		p.t.Fatalf("the log has %q %v %d times, want %d", msg, fields, is, n)
+	}
+}
+
 // signal sends a signal. The test is skipped where there are none.
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
 	if runtime.GOOS == "windows" {
 		p.t.Skip("Windows has no such signals")
 	}
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.main.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -181,12 +241,20 @@ func (p *process) signal(s os.Signal) {
 // a signal ended it.
 func (p *process) code() int {
 	p.t.Helper()
+	p.awaitEnd(p.ended)
+	if p.main == p.cmd.Process {
+		return p.cmd.ProcessState.ExitCode()
+	}
+	return codeOf(p.t, p.main)
+}
+
+func (p *process) awaitEnd(ended <-chan struct{}) {
+	p.t.Helper()
 	select {
-	case <-p.ended:
+	case <-ended:
 	case <-time.After(patience):
 		p.t.Fatalf("the process did not end in %v", patience)
 	}
-	return p.cmd.ProcessState.ExitCode()
 }
 
 // end drains the process and returns its exit code.
@@ -225,7 +293,7 @@ type usage struct {
 // usage looks into /proc. The test is skipped where there is none.
 func (p *process) usage() (u usage) {
 	p.t.Helper()
-	dir := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+	dir := fmt.Sprintf("/proc/%d/", p.main.Pid)
 	status, err1 := os.ReadFile(dir + "status")
 	stat, err2 := os.ReadFile(dir + "stat")
 	open, err3 := os.ReadDir(dir + "fd")
@@ -272,10 +340,14 @@ func number(s string) int64 {
 // has if the test has it, keeps a multiple of it.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
-	info, ok := debug.ReadBuildInfo()
-	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if underRace() {
 		t.Skip("the race detector takes memory of its own")
 	}
+}
+
+func underRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // descriptorsOfTest is how many files this process may have open.

@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/config"
-	"github.com/fairlead/fairlead/internal/filestamp"
 	"github.com/fairlead/fairlead/internal/handover"
 	"github.com/fairlead/fairlead/internal/memlimit"
 	"github.com/fairlead/fairlead/internal/systemd"
@@ -128,8 +127,7 @@ func count(n int, what string) string {
 
 // serve is "fairlead run": it serves until ctx ends and the drain is over.
 func (p *program) serve(ctx context.Context, file string) error {
-	looked := filestamp.Of(file)
-	cfg, err := load(file)
+	cfg, looked, err := read(file, nil)
 	if err != nil {
 		return err
 	}
@@ -193,15 +191,22 @@ func (p *program) takeOver(parent *handover.Parent, j journal) error {
 
 // steer runs the service, and obeys signals meanwhile.
 func (p *program) steer(ctx context.Context, c *control) error {
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	obey, stop := context.WithCancel(ctx)
 	var obeying sync.WaitGroup
 	obeying.Go(func() { c.run(obey) })
 	ending := context.AfterFunc(ctx, func() {
-		if !c.left.Load() { // or it would be the new process that is stopped
+		// It ends a hand-over too. The drain waits until that is decided: before,
+		// nobody knows who is to remove the sockets' paths and to keep the state.
+		c.deciding.Lock()
+		defer c.deciding.Unlock()
+		if !c.left { // or it would be the new process that is stopped
 			c.journal.notify(systemd.Stopping)
 		}
+		end()
 	})
-	err := c.service.run(ctx, p.force)
+	err := c.service.run(serving, p.force)
 	stop()
 	obeying.Wait()
 	ending()

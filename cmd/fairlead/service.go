@@ -26,6 +26,7 @@ type service struct {
 	logs    *logs
 	watcher watcher
 	crew    crew
+	begun   chan struct{} // closed by run, once there is something to reload
 
 	reloading sync.Mutex
 	plan      *plan // what is at work; guarded by reloading once run was called
@@ -61,7 +62,7 @@ type inherited interface {
 // come from the config package, which has checked it. Close the service, also
 // when it never ran. Sockets may be nil.
 func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inherited) (*service, error) {
-	s := &service{keeper: k, logs: l, watcher: w}
+	s := &service{keeper: k, logs: l, watcher: w, begun: make(chan struct{})}
 	var err error
 	if s.plan, err = s.newPlan(cfg); err != nil {
 		return nil, err
@@ -146,6 +147,7 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 	s.employ(s.plan, nil)
 	s.employCertificates(s.certs)
 	s.reloading.Unlock()
+	close(s.begun)
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.names.run(work, s.proxy.AddressesChanged) })
 	helpers.Go(func() { s.keeper.run(work) })
