@@ -25,7 +25,8 @@ import (
 
 // A shop is a configuration of two probed origins with a route for reading and
 // one for orders, a pointer that is answered over DNS, and a TLS listener. What
-// a test changes in it are fields.
+// a test changes in it are fields. Its addresses all leave the port to the system,
+// but are not written the same, so that a hand-over can tell them apart.
 type shop struct {
 	level      string
 	drain      time.Duration // 0: 10 s
@@ -59,7 +60,7 @@ func (s *shop) keys() string {
 	}
 	keys := fmt.Sprintf("drain_timeout = %q\n%s\n", drain, s.server)
 	if s.cert != "" {
-		keys += fmt.Sprintf("tls_listen = [\"127.0.0.1:0\"]\n[[server.certificates]]\ncert = %q\nkey = %q\n", s.cert, s.key)
+		keys += fmt.Sprintf("tls_listen = [\"localhost:0\"]\n[[server.certificates]]\ncert = %q\nkey = %q\n", s.cert, s.key)
 	}
 	return keys
 }
@@ -83,7 +84,7 @@ func (s *shop) text() string {
 	}
 	return fmt.Sprintf(`level = %q
 [nameserver]
-listen = "127.0.0.1:0"
+listen = "[127.0.0.1]:0"
 zone = "failover.example."
 ns = ["ns1.failover.example."]
 rate_limit = 0
@@ -184,12 +185,14 @@ func secureShoppers(t *testing.T, address string, roots *x509.CertPool) (stop fu
 			}
 		})
 	}
-	return func() int {
+	stop = func() int {
 		cancel()
 		all.Wait()
 		tr.CloseIdleConnections()
 		return int(served.Load())
 	}
+	t.Cleanup(func() { stop() })
+	return stop
 }
 
 // connsOf is by how many connections requests of clients have come to an origin.
