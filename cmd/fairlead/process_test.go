@@ -217,6 +217,22 @@ func (p *process) said(msg string, fields line) (n int) {
 	return n
 }
 
+// first waits for the first event of that name with these fields, which await may
+// have passed over.
+func (p *process) first(msg string, fields line) (found line) {
+	p.t.Helper()
+	chaos.Await(p.t, patience, fmt.Sprintf("event %q %v", msg, fields), func() bool {
+		p.log.mu.Lock()
+		defer p.log.mu.Unlock()
+		i := slices.IndexFunc(p.log.lines, func(l line) bool { return l["msg"] == msg && l.has(fields) })
+		if i >= 0 {
+			found = p.log.lines[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
 // awaitSaid waits until said is n, for events that have no order.
 func (p *process) awaitSaid(n int, msg string, fields line) {
 	p.t.Helper()

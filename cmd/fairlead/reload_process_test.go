@@ -430,6 +430,117 @@ func TestAWatchedFileIsTakenUpWhenItHasSettled(t *testing.T) {
 	}
 }
 
+// What changes while a reload is under way is taken up by the next one. Here that
+// of the first change is held up by a log that nobody reads yet.
+func TestAChangeDuringAReloadIsNotMissed(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.server = "watch = true"
+	m := newManager(t)
+	set := s.setup()
+	set.env = []string{"NOTIFY_SOCKET=" + m.path}
+	p := set.start(t)
+	m.hears(readyLike(p.main.Pid))
+	pipe := filepath.Join(shortDir(t), "log")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.write(fmt.Sprintf("[server]\nlisten = [\"127.0.0.1:0\"]\n%s[log]\noutput = %q\n%s", s.keys(), pipe, s.text()))
+	m.hears(reloadingLike)
+	// Nothing tells that the file was read. If it wasn't yet, this proves nothing.
+	time.Sleep(lookEvery / 5)
+	s.concurrent = 7
+	s.change(p)
+	reader, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	m.hears("READY=1\n")
+	p.awaitSaid(1, "reloaded", line{"why": "the file has changed"})
+	if code := p.end(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// The CA of an origin is watched beside the configuration: it counts as known when
+// the process starts, and a new one is taken up.
+func TestAWatchedCAIsTakenUpWhenItChangesOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeCertificate(t, dir)
+	ca := filepath.Join(dir, "site.pem")
+	p := setup{server: "watch = true\n", toml: strings.Replace(oneOrigin("https://127.0.0.1:9"),
+		"[groups.app]", fmt.Sprintf("ca = %q\n[groups.app]", ca), 1)}.start(t)
+	time.Sleep(3 * lookEvery) // nothing is to happen
+	if n := p.said("reloaded", nil); n > 0 {
+		t.Errorf("%d reloads though no file has changed", n)
+	}
+	writeCertificate(t, dir)
+	p.awaitSaid(1, "reloaded", line{"why": "the file has changed"})
+	if code := p.end(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// SIGHUP may come at any time, also before there is anything to reload. It waits
+// for that.
+func TestAReloadThatIsAskedForDuringTheStartWaitsForIt(t *testing.T) {
+	s := newShop(t)
+	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n"+s.keys()+"[log]\noutput = \"stdout\"\n"+s.text())
+	cfg, looked, err := read(file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said safeBuffer
+	l, err := openLogs(cfg.Log, &said, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	j := newJournal(l.events)
+	sv, err := newService(cfg, l, newKeeper("", l.events), watcher{flip: j.flip, health: j.health, dns: j.dns}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sv.close()
+	if _, _, err := sv.listen(); err != nil {
+		t.Fatal(err)
+	}
+	hup := make(chan struct{}, 1)
+	hup <- struct{}{}
+	c := &control{program: &program{reload: hup}, file: file, service: sv, journal: j, cfg: cfg, loaded: looked}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() { c.run(ctx) })
+	time.Sleep(100 * time.Millisecond) // nothing is to happen
+	if len(hup) != 1 {
+		t.Error("it didn't wait")
+	}
+	all.Go(func() { _ = sv.run(ctx, nil) })
+	chaos.Await(t, patience, "reload", func() bool { return strings.Contains(said.String(), `"reloaded"`) })
+	cancel()
+	all.Wait()
+}
+
+// safeBuffer keeps what is written to it.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // A log that was moved away is opened anew by SIGHUP, whatever the configuration
 // is worth meanwhile. No line is lost between the two files, none is torn, and
 // the old one is closed.
