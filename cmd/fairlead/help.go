@@ -52,7 +52,7 @@ Signals:
   a second one       interrupt what is still in flight, stop now
   SIGHUP             reload the configuration, without touching what is the same
                      in it; a file with a mistake changes nothing, see the log
-  SIGUSR2            start the binary anew with the sockets of this process, which
+  SIGUSR2            start the binary anew with this process's sockets: this one
                      drains when the new one is ready, and stays if it is not
 
 With server.watch = true a changed file is reloaded by itself. There are no such
