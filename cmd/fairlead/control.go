@@ -118,7 +118,11 @@ func read(file string, known *config.Config) (*config.Config, filestamp.Stamps, 
 // reloadNow reads the file and puts it to work, or tells why not.
 func (c *control) reloadNow(ctx context.Context, why string) {
 	c.journal.notify(systemd.Reloading())
-	defer c.journal.notify(systemd.Ready)
+	defer func() {
+		if ctx.Err() == nil { // or it was told meanwhile that this is the end
+			c.journal.notify(systemd.Ready)
+		}
+	}()
 	begun := time.Now()
 	// What is watched stays the same if this is refused, so look at that in any case.
 	c.loaded = filestamp.Of(watched(c.file, c.cfg)...)

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,8 +63,8 @@ func (p *process) newest() *os.Process {
 	p.t.Helper()
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
-	for i := len(p.log.lines) - 1; i >= 0; i-- {
-		if l := p.log.lines[i]; l["msg"] == tookOver {
+	for _, l := range slices.Backward(p.log.lines) {
+		if l["msg"] == tookOver {
 			found, err := os.FindProcess(int(l["pid"].(float64)))
 			if err != nil {
 				p.t.Fatal(err)
@@ -84,7 +85,7 @@ func (p *process) upgrade() {
 // gone waits for a process that was replaced.
 func (p *process) gone(old *os.Process) {
 	p.t.Helper()
-	code := 0
+	var code int
 	if old == p.cmd.Process {
 		p.awaitEnd(p.exited)
 		code = p.cmd.ProcessState.ExitCode()

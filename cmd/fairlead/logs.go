@@ -71,7 +71,7 @@ func (l *logs) prepare(c config.Log) (commit, abort func(), err error) {
 		out = l.stdout
 	default:
 		// Appending, so that a rotation that copies and truncates works, too.
-		if file, err = os.OpenFile(c.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640); err != nil {
+		if file, err = os.OpenFile(c.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY|withoutWaiting, 0o640); err != nil {
 			return nil, nil, fmt.Errorf("open the log: %w", err)
 		}
 		out = ownFile{file}
