@@ -100,11 +100,6 @@ func TestTenUpgradesUnderLoadLoseNothing(t *testing.T) {
 	load, local := shoppers(t, "tcp", p.address, 4), shoppers(t, "unix", door, 2)
 	stop := secureShoppers(t, secure, roots)
 	for i := range 10 {
-		if i == 3 { // it costs each old process a second's wait for clients that cross with its GOAWAY
-			if n := stop(); n == 0 {
-				t.Error("nothing was served over HTTP/2")
-			}
-		}
 		served, at := load.Ledger().Len(), local.Ledger().Len()
 		p.upgrade()
 		p.awaitSaid(i+1, "stopped", line{"error": nil})
@@ -112,6 +107,9 @@ func TestTenUpgradesUnderLoadLoseNothing(t *testing.T) {
 		if now := pointerText(t, dns); now != pointer {
 			t.Errorf("after upgrade %d the pointer says %q, before it said %q", i+1, now, pointer)
 		}
+	}
+	if n := stop(); n == 0 {
+		t.Error("nothing was served over HTTP/2")
 	}
 	t.Logf("%d answers over DNS, %d requests", stopAsking(), s.nobodyLost(t, load, local).Len())
 	if n := s.eu.Arrived() - before; n > 0 {
@@ -264,6 +262,7 @@ func TestSIGTERMThatCrossesWithAnUpgradeLeavesOneInCharge(t *testing.T) {
 		time.Sleep(took * time.Duration(i) / 9) // any time will do
 		_ = p.main.Signal(syscall.SIGTERM)      // it may have ended
 		p.gone(p.main)
+		p.awaitSaid(1, "stopped", nil) // its last line
 		if p.said(notTaken, nil) > 0 {
 			p.awaitEnd(p.ended)
 			if _, err := os.Lstat(door); !os.IsNotExist(err) {
