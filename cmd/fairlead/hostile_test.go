@@ -122,7 +122,9 @@ func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
 
 // Hostile clients of each kind come and go beside good traffic, whose 99th
 // percentile is compared with that right before. Both run on the same cores, and
-// a window is short, so it is the medians that are compared, with room.
+// a window is short. What is wrong with us shows in every window beside an attack,
+// what is wrong with the machine in some: so it is the second best of these that
+// is compared with the median of the others, with room.
 func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 	const (
 		rounds = 5
@@ -177,7 +179,7 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 		quiet, beside = append(quiet, q), append(beside, s)
 	}
 	ledger := b.unhurt(run)
-	p99 := func(windows []window) time.Duration {
+	p99 := func(windows []window, rank int) time.Duration {
 		var all []time.Duration
 		for _, w := range windows {
 			all = append(all, chaos.Quantile(ledger.Select(func(r *chaos.Result) bool {
@@ -185,10 +187,10 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 			}), 0.99))
 		}
 		slices.Sort(all)
-		return all[len(all)/2]
+		return all[rank]
 	}
 	for i, a := range attacks {
-		alone, attacked := p99(quiet[i]), p99(beside[i])
+		alone, attacked := p99(quiet[i], rounds/2), p99(beside[i], 1)
 		t.Logf("p99 of good requests %v alone, %v beside %d of %s", alone, attacked, a.Conns, a.Hostile.Name)
 		if attacked > most*alone+floor {
 			t.Errorf("%s: p99 of good requests rose from %v to %v", a.Hostile.Name, alone, attacked)
@@ -200,7 +202,7 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 // all at once, while good requests on the same routes go on.
 func TestHostileConnectionsEndByTheirLimits(t *testing.T) {
 	t.Parallel()
-	const slack = 3 * time.Second // of a machine that is busy with the other tests
+	const slack = 8 * time.Second // of a machine that is busy with the other tests
 	b := besiege(t, setup{server: `
 request_header_timeout = "1s"
 idle_timeout = "4s"
