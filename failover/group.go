@@ -37,9 +37,13 @@ type GroupConfig struct {
 	//
 	// It is repaired, not trusted. What the group lacks, what has expired and what
 	// can't be is dropped, times are brought to the past and Hold between MinHold
-	// and MaxHold. Lead is forgotten: whoever is followed has to be asked again.
-	// If the table then puts the pointer elsewhere, it is there when NewGroup
-	// returns, one generation later, and no hook is told.
+	// and MaxHold. If the table then puts the pointer elsewhere, it is there when
+	// NewGroup returns, one generation later, and no hook is told.
+	//
+	// Lead is believed like a pin, and has no end of its own: the pointer stays led
+	// until Follow says otherwise. So whoever gives a Lead goes on following, and
+	// calls Follow with RoleNone if the other pointer can't be heard of any more.
+	// Who doesn't go on leaves it out.
 	Initial State
 
 	// OnFlip, if not nil, is called after each change of the target, one call at

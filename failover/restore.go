@@ -24,18 +24,12 @@ func restore(s State, now time.Time, c *PointerConfig) State {
 	s.Since = past(s.Since, now)
 	s.Primary.Since = past(s.Primary.Since, now)
 	s.Secondary.Since = past(s.Secondary.Since, now)
-	if s.Reason == ReasonFollow && !s.Primary.Down {
-		// The lead is not restored. Without a new wait the pointer would go home
-		// before the lead was heard of again.
-		s.Primary.Since = now
-	}
 	if int(s.Reason) >= len(reasonNames) {
 		s.Reason = ReasonStart
 	}
 	if !s.PinUntil.IsZero() {
 		s.PinUntil = now.Add(s.PinUntil.Sub(now)) // an end that has passed is dropped by next
 	}
-	s.Lead = RoleNone
 	return next(fit(s, now, c), event{}, now, c)
 }
 

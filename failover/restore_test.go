@@ -80,8 +80,8 @@ func TestAnyStateIsRepairedIntoASoundOne(t *testing.T) {
 		given := drawInitial(t, epoch)
 		s := restore(given, epoch, &c)
 		wantSound(t, s, epoch, &c)
-		if s.Lead != RoleNone {
-			t.Fatalf("the lead was restored: %v", s.Lead)
+		if given.Generation != 0 && c.has(given.Lead) && s.Lead != given.Lead {
+			t.Fatalf("the lead %v was restored as %v", given.Lead, s.Lead)
 		}
 		if given.Generation == 0 && s != newState(epoch, &c) {
 			t.Fatalf("a group without a past begins as %+v", s)
@@ -100,14 +100,7 @@ func TestASoundStateIsRestoredAsItWas(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "events") {
 			now = now.Add(drawPause(t))
 			s = next(s, drawEvent(t), now, &c)
-			s.Lead = RoleNone // it is not restored
-			s = next(s, tick, now, &c)
-			want := s
-			if s.Reason == ReasonFollow && !s.Primary.Down {
-				want.Primary.Since = now // the wait begins anew
-				want = next(want, tick, now, &c)
-			}
-			if got := restore(s, now, &c); got != want {
+			if got := restore(s, now, &c); got != s {
 				t.Fatalf("%+v was restored as %+v", s, got)
 			}
 		}
@@ -213,15 +206,34 @@ func TestARestoredPinEndsWhenItWasMeantTo(t *testing.T) {
 	})
 }
 
-func TestAPointerThatFollowedWaitsToHearOfItsLeadAgain(t *testing.T) {
+func TestARestoredLeadHoldsUntilItIsLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := shopGroup(nil)
 		first.Follow(RoleSecondary)
-		pass(time.Hour)
+		pass(time.Hour) // all waits are over
 		second := restored(*first.Pointer(), nil)
 		run(t, second)
+		second.Verdict(RoleSecondary, false)
+		pass(time.Hour)
 		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
-		pass(shopPointer.FailbackAfter - 1)
+		second.Verdict(RoleSecondary, true)
+		second.Follow(RoleSecondary) // heard of again
+		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
+		second.Follow(RoleNone)
+		wantPointer(t, second, RolePrimary, ReasonFailback, 3)
+	})
+}
+
+// A lead that was let go is none, and the waits for the failback go on.
+func TestALeadThatWasLetGoIsNotRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := shopGroup(nil)
+		first.Follow(RoleSecondary)
+		first.Follow(RoleNone)
+		pass(20 * time.Second)
+		second := restored(*first.Pointer(), nil)
+		run(t, second)
+		pass(40*time.Second - 1)
 		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
 		pass(1)
 		wantPointer(t, second, RolePrimary, ReasonFailback, 3)

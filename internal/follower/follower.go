@@ -41,7 +41,7 @@ const (
 	maxChain = 16
 )
 
-// Config describes a Follower. Every field but the last two is needed.
+// Config describes a Follower. Every field but TTL and the last two is needed.
 type Config struct {
 	// Server is the other nameserver's address, ip:port, and Name the absolute
 	// name of its group.
@@ -52,8 +52,13 @@ type Config struct {
 	Origins []string
 	// Text asks a nameserver for the TXT records of a name.
 	Text func(ctx context.Context, server, name string) (texts []string, ttl time.Duration, err error)
+	// TTL is that of the answer by which somebody before this follower has led the
+	// group, as far as it is known. The group stays led while Run has no answer
+	// of its own, for three TTLs. 0, as for a group that is not led: a second.
+	TTL time.Duration
 	// Lead is told where the pointer is: one of Origins, or "" when nothing can
-	// be followed. It is called when that changes, by Run, one call at a time.
+	// be followed. It is called when Run has found out, whatever the group was led
+	// to before, and then when that changes; by Run, one call at a time.
 	Lead func(origin string)
 	// OnVia is called when what Via returns has changed. Nil: nobody is told.
 	OnVia func()
@@ -92,6 +97,7 @@ type Follower struct {
 	via atomic.Pointer[[]string]
 
 	// The rest belongs to Run.
+	spoken   bool          // Lead was told something
 	led      string        // what Lead was told last
 	told     string        // what OnEvent was told last
 	ttl      time.Duration // of the last answer
@@ -125,7 +131,7 @@ func (f *Follower) setVia(upstream []string) {
 // Run follows until ctx is done, and then returns nil. What was followed last
 // stays; the caller decides what becomes of it.
 func (f *Follower) Run(ctx context.Context) error {
-	f.goodTill = time.Now().Add(staleAfter * f.ttl)
+	f.goodTill = time.Now().Add(staleAfter * bounded(f.cfg.TTL))
 	for {
 		wait := f.poll(ctx)
 		select {
@@ -146,7 +152,7 @@ func (f *Follower) poll(ctx context.Context) time.Duration {
 	if err != nil {
 		return f.missed(now, err)
 	}
-	f.ttl = min(max(ttl, minPoll), maxPoll)
+	f.ttl = bounded(ttl)
 	f.goodTill = now.Add(staleAfter * f.ttl)
 	a, err := readAnswer(texts)
 	if err == nil {
@@ -161,6 +167,9 @@ func (f *Follower) poll(ctx context.Context) time.Duration {
 	f.lead(a.target)
 	return f.ttl
 }
+
+// bounded is a TTL as it is gone by.
+func bounded(ttl time.Duration) time.Duration { return min(max(ttl, minPoll), maxPoll) }
 
 // missed is a question that got no answer. The last one may still hold; the
 // wait is short enough to see its end in time.
@@ -203,10 +212,11 @@ func (f *Follower) alone(err error) {
 }
 
 func (f *Follower) lead(origin string) {
-	if origin != f.led {
-		f.led = origin
-		f.cfg.Lead(origin)
+	if f.spoken && origin == f.led {
+		return
 	}
+	f.spoken, f.led = true, origin
+	f.cfg.Lead(origin)
 }
 
 // tell reports what is new, once.

@@ -88,11 +88,16 @@ func (tr *trail) lastErr() error {
 
 func start(t *testing.T, id string, text func(context.Context, string, string) ([]string, time.Duration, error)) (*Follower, *trail) {
 	t.Helper()
+	return startWith(t, Config{ID: id, Text: text})
+}
+
+// startWith is start with what cfg says.
+func startWith(t *testing.T, cfg Config) (*Follower, *trail) {
+	t.Helper()
 	tr := &trail{}
-	f := New(Config{
-		Server: "192.0.2.1:53", Name: "shop.failover.example.", ID: id, Origins: []string{"eu", "us"},
-		Text: text, Lead: tr.lead, OnEvent: tr.event,
-	})
+	cfg.Server, cfg.Name, cfg.Origins = "192.0.2.1:53", "shop.failover.example.", []string{"eu", "us"}
+	cfg.Lead, cfg.OnEvent = tr.lead, tr.event
+	f := New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = f.Run(ctx) })
@@ -179,10 +184,41 @@ func TestWithoutAnyAnswerTheGroupIsOnItsOwnAndSaysSo(t *testing.T) {
 		l := &leader{err: errors.New("no answer")}
 		_, tr := start(t, "me", l.Text)
 		pass(4 * time.Second)
-		if led, _ := tr.told(); len(led) != 0 || !errors.Is(tr.lastErr(), ErrStale) {
-			t.Errorf("led %v, error %v", led, tr.lastErr())
+		if led, _ := tr.told(); !slices.Equal(led, []string{""}) || !errors.Is(tr.lastErr(), ErrStale) {
+			t.Errorf("led %q, error %v", led, tr.lastErr())
 		}
 	})
+}
+
+// Who led the group before may have led it for long: silence at the beginning
+// takes it away no sooner than later, and an answer in time not at all.
+func TestALeadFromBeforeHoldsForThreeTTLs(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{name: "silence"},
+		{name: "an answer that is the same", text: "target=us generation=1", want: "us"},
+		{name: "an answer that is another one", text: "target=eu generation=2", want: "eu"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &leader{err: errors.New("no answer")}
+				_, tr := startWith(t, Config{ID: "me", Text: l.Text, TTL: 10 * time.Second})
+				pass(29 * time.Second)
+				if led, events := tr.told(); led != nil || events != nil {
+					t.Fatalf("within three TTLs led to %q, told %v", led, events)
+				}
+				if n := l.questions(); n < 29 {
+					t.Errorf("asked %d times in 29 s, though nothing was known", n)
+				}
+				if tt.text != "" {
+					l.say(tt.text, 10*time.Second)
+				}
+				pass(time.Second)
+				if led, _ := tr.told(); !slices.Equal(led, []string{tt.want}) {
+					t.Errorf("after three TTLs led to %q, want once to %q", led, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestWhatCanNotBeFollowedIsNot(t *testing.T) {

@@ -24,7 +24,7 @@ func outage() Snapshot {
 				Since: noon.Add(-time.Minute), Reason: "primary_down", Hold: 2 * time.Minute,
 				PrimaryVerdict:   Verdict{Down: true, Since: noon.Add(-time.Minute)},
 				SecondaryVerdict: Verdict{Since: noon.Add(-time.Hour)},
-				Pin:              "us", PinUntil: noon.Add(time.Hour),
+				Pin:              "us", PinUntil: noon.Add(time.Hour), Lead: "eu",
 			},
 			{
 				Name: "blog", Primary: "eu", Target: "eu", Generation: 1, Since: noon, Reason: "start",
@@ -66,6 +66,7 @@ func TestTheFormatIsAsDocumentedAndReadable(t *testing.T) {
       },
       "pin": "us",
       "pin_until": "2026-01-01T13:00:00.123456789Z",
+      "lead": "eu",
       "hold": "2m0s"
     },
     {
@@ -115,6 +116,7 @@ func drawSnapshot(t *rapid.T) Snapshot {
 			Reason: name.Draw(t, "reason"), Hold: time.Duration(rapid.Int64().Draw(t, "hold")),
 			PrimaryVerdict: verdict.Draw(t, "primary verdict"), SecondaryVerdict: verdict.Draw(t, "secondary verdict"),
 			Pin: name.Draw(t, "pin"), PinUntil: at.Draw(t, "pin until"),
+			Lead: name.Draw(t, "lead"),
 		}
 	})
 	return Snapshot{Saved: at.Draw(t, "saved"), Groups: rapid.SliceOfN(group, 0, 4).Draw(t, "groups")}

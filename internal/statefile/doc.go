@@ -1,5 +1,6 @@
 // Package statefile keeps in a file what a pointer must not forget when the
-// process ends: where it is, since when, why, and what an operator fixed.
+// process ends: where it is, since when, why, what an operator fixed, and where
+// it was led.
 //
 //	s, err := statefile.Load("/var/lib/fairlead/state")
 //	switch {

@@ -29,6 +29,8 @@ type Group struct {
 
 	Pin      string    `json:"pin,omitempty"`      // the origin that an operator fixed; empty: not pinned
 	PinUntil time.Time `json:"pin_until,omitzero"` // when the pin ends; zero: only by hand
+
+	Lead string `json:"lead,omitempty"` // the origin that a followed pointer is at; empty: none is followed
 }
 
 // Verdict is what was known of one origin's health.
