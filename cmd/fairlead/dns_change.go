@@ -31,6 +31,7 @@ type namesChange struct {
 	hosts     []string
 	watches   map[string]func() // of hosts that resolver didn't watch before
 	followers map[string]*following
+	serving   map[*failover.Group]bool // the groups' pointers
 	listens   string
 	server    *nameserver.Server // nil: nothing is answered
 	moved     bool               // server is another one than before
@@ -70,7 +71,10 @@ func (n *names) change(cfg *config.Config, pointers []*failover.Group) (*namesCh
 	defer n.mu.Unlock()
 	c := &namesChange{
 		n: n, lookups: cfg.Resolver, resolver: n.resolver.Load(), hosts: dnsHosts(cfg), watches: make(map[string]func()),
-		followers: n.followersFor(cfg, pointers),
+		followers: n.followersFor(cfg, pointers), serving: make(map[*failover.Group]bool),
+	}
+	for _, p := range pointers {
+		c.serving[p] = true
 	}
 	needed := c.resolver != nil || len(c.hosts) > 0 || len(c.followers) > 0
 	if needed && (c.resolver == nil || !sameResolver(&n.lookups, &c.lookups)) {
@@ -145,16 +149,25 @@ func (n *names) watched(host string) bool {
 // commit puts the change to use. It waits for nobody. When run is over, it gives it
 // up instead.
 func (c *namesChange) commit() {
+	for _, p := range c.commitMembers() {
+		p.Follow(failover.RoleNone) // which may flip, so without a lock
+	}
+}
+
+// commitMembers puts everybody in place. It returns the pointers that nobody
+// leads any more.
+func (c *namesChange) commitMembers() (alone []*failover.Group) {
 	n := c.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ended {
 		c.abort()
-		return
+		return nil
 	}
 	c.commitResolver()
-	c.commitFollowers()
+	alone = c.commitFollowers()
 	c.commitServer()
+	return alone
 }
 
 func (c *namesChange) commitResolver() {
@@ -179,13 +192,22 @@ func (c *namesChange) commitResolver() {
 	}
 }
 
-func (c *namesChange) commitFollowers() {
+// commitFollowers ends the followers that are not needed any more and begins the
+// new ones. A pointer that goes on with another follower stays led: if that one
+// hears the same, nothing moves. One that is out of service is left alone. The
+// others, which follow nobody now, are returned.
+func (c *namesChange) commitFollowers() (alone []*failover.Group) {
 	n := c.n
 	before := n.followers
 	n.followers = c.followers
 	for name, f := range before {
-		if c.followers[name] != f {
-			f.dismiss()
+		next := c.followers[name]
+		if next == f {
+			continue
+		}
+		f.dismiss()
+		if p := f.terms.pointer; c.serving[p] && next == nil {
+			alone = append(alone, p)
 		}
 	}
 	for name, f := range c.followers {
@@ -193,6 +215,7 @@ func (c *namesChange) commitFollowers() {
 			n.begin(f)
 		}
 	}
+	return alone
 }
 
 func (c *namesChange) commitServer() {

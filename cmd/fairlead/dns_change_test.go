@@ -555,9 +555,8 @@ func TestHostsComeAndGo(t *testing.T) {
 	}
 }
 
-// A follower runs on as long as nothing that it is made of changes. One that
-// goes lets its pointer go, and the next one for the same pointer has its say
-// after it.
+// A follower runs on as long as nothing that it is made of changes. After one
+// that went, the next one for the same pointer has the say, and nobody else.
 func TestFollowersComeAndGo(t *testing.T) {
 	// The leaders' pointers are at us and at eu.
 	leaders := make([]*namesRig, 2)
@@ -602,22 +601,118 @@ func TestFollowersComeAndGo(t *testing.T) {
 	}
 	r.await(&r.follow, "shop at eu")
 	wantLead("another server", pointer, failover.RolePrimary)
-	<-f.done
-	for i := range 20 { // in quick succession, each waits for the one before
-		f = change(to(i%2), pointer)
+	if f.id != other.id {
+		t.Error("a ring through this group would not be found out for a while")
+	}
+	for i := range 21 { // in quick succession
+		change(to((i+1)%2), pointer)
 	}
 	wantLead("the last of many", pointer, failover.RolePrimary)
-	<-f.after
-	wantLead("the last of many, when the others are gone", pointer, failover.RolePrimary)
+	change(text(""), pointer)
+	if lead := pointer.Pointer().Lead; lead != failover.RoleNone {
+		t.Errorf("nobody follows, and the pointer is led to %v", lead)
+	}
+	change(to(1), pointer) // at once, while the one before it may still be ending
+	wantLead("back again", pointer, failover.RolePrimary)
+	change(text(""), pointer)
+	if lead := pointer.Pointer().Lead; lead != failover.RoleNone || len(r.n.followers) != 0 {
+		t.Errorf("gone: led to %v by %v", lead, r.n.followers)
+	}
+}
 
-	fresh := pointersFor(t, readConfig(t, to(0)))[0]
-	change(to(1), fresh)
-	wantLead("another pointer, the old one", pointer, failover.RoleNone)
-	wantLead("another pointer", fresh, failover.RolePrimary)
-	change(text(""), fresh)
-	wantLead("gone", fresh, failover.RoleNone)
-	if len(r.n.followers) != 0 {
-		t.Errorf("left: %v", r.n.followers)
+// startLeader is a nameserver whose pointer is at us.
+func startLeader(t *testing.T) (address string) {
+	t.Helper()
+	l := runNames(t, literal(1, "127.0.0.1:0"), nil)
+	l.pointers[0].Verdict(failover.RolePrimary, false)
+	l.n.update()
+	return l.address()
+}
+
+// followShop is a group that follows the one at a server. Its pointer may return
+// to the primary at once.
+func followShop(server string) string {
+	return shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", fmt.Sprintf("ttl = \"1s\"\nfollow = \"dns://%s/shop.failover.example.\"", server))
+}
+
+// Between two leaders that are at the same origin there is no moment in which
+// nobody leads: that would be a flip home and one back.
+func TestAChangeOfTheLeaderMovesNoPointer(t *testing.T) {
+	servers := []string{startLeader(t), startLeader(t)}
+	r := runNames(t, shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", ""), nil)
+	put := func(text string) {
+		t.Helper()
+		c, err := r.n.prepare(t.Context(), readConfig(t, text), r.pointers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.commit()
+	}
+	put(followShop(servers[0]))
+	r.await(&r.follow, "shop at us")
+	if !eventually(func() bool { return r.pointers[0].Pointer().Lead == failover.RoleSecondary }) {
+		t.Fatal("the pointer is not led")
+	}
+	was := *r.pointers[0].Pointer()
+	for i := range 10 {
+		put(followShop(servers[(i+1)%2]))
+		r.await(&r.follow, "shop at us")
+	}
+	for i := range 10 {
+		put(followShop(servers[(i+1)%2])) // before the one before it has heard anything
+	}
+	r.await(&r.follow, "shop at us")
+	if is := *r.pointers[0].Pointer(); is != was {
+		t.Errorf("the pointer went from %+v to %+v", was, is)
+	}
+
+	// A new leader that says nothing is given three TTLs.
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	begun := time.Now()
+	put(followShop(silent.LocalAddr().String()))
+	r.await(&r.follow, "shop alone")
+	if held := time.Since(begun); held < 3*time.Second {
+		t.Errorf("it was let go after %v", held)
+	}
+	if !eventually(func() bool { return r.pointers[0].Pointer().Target == failover.RolePrimary }) {
+		t.Errorf("nobody leads, and the pointer is at %+v", r.pointers[0].Pointer())
+	}
+}
+
+// A reload may give a group another pointer, and leaves the one that it had
+// where it was.
+func TestAPointerOutOfServiceIsNotMovedByItsFollower(t *testing.T) {
+	server := startLeader(t)
+	r := runNames(t, followShop(server), nil)
+	old := r.pointers[0]
+	led := func(p *failover.Group) func() bool {
+		return func() bool { return p.Pointer().Lead == failover.RoleSecondary }
+	}
+	if !eventually(led(old)) {
+		t.Fatal("the pointer is not led")
+	}
+	was := *old.Pointer()
+	f := r.n.followers["shop"]
+	cfg := readConfig(t, followShop(server))
+	for _, text := range []string{followShop(server), shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", "")} {
+		fresh := pointersFor(t, cfg)
+		c, err := r.n.prepare(t.Context(), readConfig(t, text), fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.commit()
+		if r.n.followers["shop"] != nil && !eventually(led(fresh[0])) {
+			t.Error("the new pointer is not led")
+		}
+		f.lead("eu") // an answer that was on its way
+		f.lead("")
+		if is := *old.Pointer(); is != was {
+			t.Errorf("out of service, it went from %+v to %+v", was, is)
+		}
 	}
 }
 

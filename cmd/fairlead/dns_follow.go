@@ -4,22 +4,27 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"sync/atomic"
+	"sync"
 
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/follower"
 )
 
-// following is a group's follower.
+// following is a group's follower, for one pointer.
 type following struct {
 	*follower.Follower
+	id    string
+	group *config.Group
 	terms followTerms
+	tell  func(group string, e follower.Event)
+	stop  context.CancelFunc // nil before begin
 
-	after     <-chan struct{} // not before it is closed; nil: at once
-	stop      context.CancelFunc
-	dismissed atomic.Bool   // the pointer is told that there is nothing to follow
-	done      chan struct{} // closed when all is over
+	// saying is held while the pointer is moved or the log written, so that
+	// nothing comes from a follower after it was dismissed: by then a successor,
+	// or nobody, leads the pointer.
+	saying    sync.Mutex
+	dismissed bool // guarded by saying
 }
 
 // followTerms is what a follower was made of. It runs on while they are the
@@ -45,41 +50,56 @@ func (n *names) followersFor(cfg *config.Config, pointers []*failover.Group) map
 			all[g.Name] = before
 			continue
 		}
-		f := n.follow(g, terms)
-		if before != nil && before.terms.pointer == terms.pointer {
-			f.after = before.done // or the last word of that one would count
+		id := randomID()
+		if before != nil {
+			id = before.id // so that a ring through this group is still found out
 		}
-		all[g.Name] = f
+		all[g.Name] = n.follow(g, terms, id)
 	}
 	return all
 }
 
-// follow makes a group's pointer go along with another one.
-func (n *names) follow(g *config.Group, terms followTerms) *following {
-	group := g.Name
+// follow makes what lets a group's pointer go along with another one. A pointer
+// that is led already, by a follower before or in an earlier life, stays so until
+// this one knows better.
+func (n *names) follow(g *config.Group, terms followTerms, id string) *following {
+	f := &following{id: id, group: g, terms: terms, tell: n.w.follow}
 	fc := follower.Config{
-		Server: terms.follow.Server.String(),
-		Name:   terms.follow.Name,
-		ID:     randomID(),
-		Text:   n.text,
-		Lead: func(origin string) {
-			role := failover.RoleNone
-			switch origin {
-			case terms.primary:
-				role = failover.RolePrimary
-			case terms.secondary:
-				role = failover.RoleSecondary
-			}
-			terms.pointer.Follow(role)
-		},
-		OnVia:   n.update,
-		OnEvent: func(e follower.Event) { n.w.follow(group, e) },
+		Server:  terms.follow.Server.String(),
+		Name:    terms.follow.Name,
+		ID:      id,
 		Origins: []string{terms.primary},
+		Text:    n.text,
+		Lead:    f.lead,
+		OnVia:   n.update,
+		OnEvent: f.event,
+	}
+	if terms.pointer.Pointer().Lead != failover.RoleNone {
+		fc.TTL = g.TTL // the other pointer's isn't known yet; most likely it is configured alike
 	}
 	if terms.secondary != "" {
 		fc.Origins = append(fc.Origins, terms.secondary)
 	}
-	return &following{Follower: follower.New(fc), terms: terms, done: make(chan struct{})}
+	f.Follower = follower.New(fc)
+	return f
+}
+
+// lead puts the pointer to an origin; with "" nobody leads it.
+func (f *following) lead(origin string) {
+	f.saying.Lock()
+	defer f.saying.Unlock()
+	if !f.dismissed {
+		f.terms.pointer.Follow(roleOf(f.group, origin))
+	}
+}
+
+// event tells whether and why the pointer is led.
+func (f *following) event(e follower.Event) {
+	f.saying.Lock()
+	defer f.saying.Unlock()
+	if !f.dismissed {
+		f.tell(f.group.Name, e)
+	}
 }
 
 // randomID tells followers apart over all processes.
@@ -93,26 +113,16 @@ func randomID() string {
 func (n *names) begin(f *following) {
 	ctx, cancel := context.WithCancel(n.running)
 	f.stop = cancel
-	n.work.Go(func() { f.run(ctx) })
+	n.work.Go(func() { _ = f.Run(ctx) })
 }
 
-func (f *following) run(ctx context.Context) {
-	defer close(f.done)
-	if f.after != nil {
-		<-f.after // that one was told to end
-	}
-	_ = f.Run(ctx)
-	if f.dismissed.Load() {
-		f.terms.pointer.Follow(failover.RoleNone)
-	}
-}
-
-// dismiss ends a follower, with n.mu held. It doesn't wait.
+// dismiss ends a follower, with n.mu held. When it returns, the follower has had
+// its last word; the pointer stays where it is led to.
 func (f *following) dismiss() {
-	f.dismissed.Store(true)
-	if f.stop == nil { // it never ran
-		close(f.done)
-		return
+	if f.stop != nil {
+		f.stop()
 	}
-	f.stop()
+	f.saying.Lock()
+	defer f.saying.Unlock()
+	f.dismissed = true
 }

@@ -115,7 +115,7 @@ func (s *service) planGroup(p *plan, g *config.Group) error {
 			Name:          g.Name,
 			PointerConfig: pc,
 			Initial:       s.keeper.initial(p.cfg, g),
-			OnFlip:        func(from, to failover.State) { s.flip(g, from, to) },
+			OnFlip:        func(from, to failover.State) { s.flip(pointer, g, from, to) },
 			OnChange:      s.keeper.changed,
 		})
 	}
@@ -141,8 +141,12 @@ func (s *service) pointer(g *config.Group) *failover.Group {
 	return nil
 }
 
-// flip is told of each pointer that moves.
-func (s *service) flip(g *config.Group, from, to failover.State) {
+// flip is told of each pointer that moves. One that a reload has taken out of
+// service may still do so, by a verdict that was on its way.
+func (s *service) flip(pointer *failover.Group, g *config.Group, from, to failover.State) {
+	if !(*s.serving.Load())[pointer] {
+		return
+	}
 	s.names.update()
 	s.watcher.flip(g, from, to)
 }
@@ -171,6 +175,11 @@ func (s *service) verdict(c *check, e health.Event) {
 func (s *service) adopt(p *plan) {
 	checks := p.checks
 	s.hurry.Store(&checks)
+	serving := make(map[*failover.Group]bool, len(p.pointers))
+	for _, g := range p.pointers {
+		serving[g] = true
+	}
+	s.serving.Store(&serving)
 	s.judging.Lock()
 	defer s.judging.Unlock()
 	before := s.judged

@@ -43,9 +43,9 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	commitLogs()
+	s.adopt(next) // before a new pointer is led anywhere, and one that is let go has to go by its verdicts
 	names.commit()
 	commitCerts()
-	s.adopt(next)
 	s.employ(next, s.plan)
 	s.employCertificates(store)
 	s.certs, s.plan = store, next

@@ -31,6 +31,9 @@ type service struct {
 	reloading sync.Mutex
 	plan      *plan // what is at work; guarded by reloading once run was called
 
+	// serving are the pointers of the plan at work. The flips of others are told
+	// to nobody.
+	serving atomic.Pointer[map[*failover.Group]bool]
 	// hurry finds the checker that a failed request is to hurry.
 	hurry atomic.Pointer[map[string]*check]
 	// judging is held while a verdict goes to the groups, so that a reload that

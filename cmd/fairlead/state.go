@@ -165,6 +165,9 @@ func stateFor(cfg *config.Config, g *config.Group, old *statefile.Group, unwatch
 	if s.Pin != failover.RoleNone {
 		s.PinUntil = old.PinUntil
 	}
+	if g.Follow != nil { // or nobody would ever let the lead go
+		s.Lead = roleOf(g, old.Lead)
+	}
 	// The reason tells of roles. If these were swapped, it tells nothing.
 	if reason, err := failover.ParseReason(old.Reason); err == nil && (old.Target == old.Primary) == (old.Target == g.Primary) {
 		s.Reason = reason
@@ -395,7 +398,7 @@ func (g keptGroup) snapshot() statefile.Group {
 		Name: g.Name, Primary: g.Primary, Secondary: g.Secondary,
 		Target: g.origin(s.Target), Generation: s.Generation, Since: s.Since, Reason: s.Reason.String(), Hold: s.Hold,
 		PrimaryVerdict: statefile.Verdict(s.Primary), SecondaryVerdict: statefile.Verdict(s.Secondary),
-		Pin: g.origin(s.Pin), PinUntil: s.PinUntil,
+		Pin: g.origin(s.Pin), PinUntil: s.PinUntil, Lead: g.origin(s.Lead),
 	}
 }
 
