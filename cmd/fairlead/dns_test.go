@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,73 @@ func TestAFollowerGoesAlong(t *testing.T) {
 	leader.drain()
 	follower.await("not following", nil)
 	follower.await("pointer moved", line{"to": "eu", "reason": "failback"})
+}
+
+// A pointer that goes along with another one stays there over a restart, though
+// its own checks find nothing wrong and it may return at once. Only when the
+// other one is silent for three TTLs, it goes home.
+func TestAFollowerGoesAlongOverRestarts(t *testing.T) {
+	t.Parallel()
+	eu, us := origin(t, "eu"), origin(t, "us")
+	leader := start(t, shopOf("http://127.0.0.1:1", us.URL, "dns_name = \"shop\"\nttl = \"1s\"")+fmt.Sprintf(answering, 0))
+	log := leader.keep()
+	dns := log.await("answering", nil)["address"].(string)
+	log.await("pointer moved", line{"to": "us"})
+
+	state := fmt.Sprintf("state = %q\n", filepath.Join(t.TempDir(), "state"))
+	text := shopOf(eu.URL, us.URL, fmt.Sprintf("ttl = \"1s\"\nfollow = \"dns://%s/shop.failover.example.\"", dns))
+	begin := func() (r *running, k *kept) {
+		r = startServer(t, state, text)
+		k = r.keep()
+		return r, k
+	}
+	stop := func(r *running, k *kept) {
+		t.Helper()
+		r.drain()
+		k.await("stopped", nil)
+		if err := <-r.ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantMoves := func(k *kept, want int) {
+		t.Helper()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		var moves []line
+		for _, l := range k.lines {
+			if l["msg"] == "pointer moved" {
+				moves = append(moves, l)
+			}
+		}
+		if len(moves) != want {
+			t.Errorf("the pointer moved %d times, want %d: %v", len(moves), want, moves)
+		}
+	}
+	r, k := begin()
+	k.await("pointer moved", line{"to": "us", "reason": "follow"})
+	stop(r, k)
+	for range 3 {
+		r, k = begin()
+		k.await("following", line{"to": "us"})
+		if got := fetchNow(t.Context(), "POST", "http://"+r.address+"/"); got.body != "us" {
+			t.Errorf("a request got %+v, want us", got)
+		}
+		stop(r, k)
+		wantMoves(k, 0)
+	}
+
+	leader.force()
+	leader.drain()
+	log.await("stopped", nil)
+	begun := time.Now()
+	r, k = begin()
+	k.await("not following", nil)
+	k.await("pointer moved", line{"to": "eu"})
+	if held := time.Since(begun); held < 3*time.Second {
+		t.Errorf("it was let go after %v", held)
+	}
+	stop(r, k)
+	wantMoves(k, 1)
 }
 
 // Two that follow each other settle: one of them stays out and says why.

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +19,8 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/follower"
+	"github.com/fairlead/fairlead/internal/resolver"
 	"github.com/fairlead/fairlead/proxy"
 )
 
@@ -123,6 +129,86 @@ func TestEveryValueReachesTheProxy(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(policy, wantPolicy) {
 		t.Errorf("policy is %+v (%v), want %+v", policy, err, wantPolicy)
+	}
+}
+
+// A reload that ends the following also says what is known of the origins now. The
+// pointer goes by that, not by what was known of them before.
+func TestAPointerThatIsLetGoGoesByTheNewVerdicts(t *testing.T) {
+	leader := runNames(t, literal(1, "127.0.0.1:0"), nil) // at eu
+	const url = "http://127.0.0.1:1"
+	unprobed := func(more string) *config.Config {
+		return readConfig(t, strings.ReplaceAll(shopOf(url, url, more), `health = { path = "/", interval = "50ms", rise = 1 }`, ""))
+	}
+	var flips atomic.Int64
+	s, ctx := runService(t, unprobed(fmt.Sprintf("follow = \"dns://%s/shop.failover.example.\"", leader.address())), watcher{
+		flip:   func(*config.Group, failover.State, failover.State) { flips.Add(1) },
+		follow: func(string, follower.Event) {},
+		dns:    func(resolver.Event) {},
+	})
+	shop := s.plan.pointers[0]
+	if !eventually(func() bool { return shop.Pointer().Lead == failover.RolePrimary }) {
+		t.Fatal("the pointer is not led")
+	}
+	shop.Verdict(failover.RolePrimary, false) // of a checker that the reload does away with
+	if err := s.reload(ctx, unprobed("")); err != nil {
+		t.Fatal(err)
+	}
+	if p := shop.Pointer(); p.Lead != failover.RoleNone || p.Target != failover.RolePrimary || flips.Load() != 0 {
+		t.Errorf("after %d flips the pointer is at %+v", flips.Load(), p)
+	}
+}
+
+// runService runs a service without clients, and ends it with the test.
+func runService(t *testing.T, cfg *config.Config, w watcher) (*service, context.Context) {
+	t.Helper()
+	l, err := openLogs(cfg.Log, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newService(cfg, l, newKeeper("", l.events), w, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx, nil) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the service ended with %v", err)
+		}
+		s.close()
+		l.close()
+	})
+	<-s.begun
+	return s, ctx
+}
+
+// Of a pointer that a reload has taken out of service nobody is told, whatever
+// becomes of it. The one in its place is heard from the first moment on.
+func TestFlipsOfAPointerOutOfServiceAreToldToNobody(t *testing.T) {
+	const url = "http://127.0.0.1:1"
+	text := strings.ReplaceAll(shopOf(url, url, `failback = "manual"`), `health = { path = "/", interval = "50ms", rise = 1 }`, "")
+	swapped := strings.NewReplacer(`primary = "eu"`, `primary = "us"`, `secondary = "us"`, `secondary = "eu"`).Replace(text)
+	var told []string // flips come on the goroutine that makes them, which is this one
+	s, ctx := runService(t, readConfig(t, text), watcher{flip: func(g *config.Group, from, to failover.State) {
+		told = append(told, originIn(g, from.Target)+" to "+originIn(g, to.Target))
+	}})
+	old := s.plan.pointers[0]
+	if err := s.reload(ctx, readConfig(t, swapped)); err != nil {
+		t.Fatal(err)
+	}
+	fresh := s.plan.pointers[0]
+	if fresh == old || fresh.Pointer().Target != failover.RoleSecondary {
+		t.Fatalf("with swapped roles the pointer is at %+v", fresh.Pointer())
+	}
+	_ = old.Pin(failover.RoleSecondary, 0)
+	old.Verdict(failover.RoleSecondary, false)
+	old.Unpin()
+	_ = fresh.Pin(failover.RolePrimary, 0)
+	if want := []string{"eu to us"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

@@ -52,6 +52,10 @@ bulkhead = { max_concurrent = 10 }
 const euThenUS = `primary = "eu"
 secondary = "us"`
 
+// follows is a further key for a group.
+const follows = `
+follow = "dns://127.0.0.1:53/shop.failover.example."`
+
 // life is a keeper with the pointer that it keeps.
 type life struct {
 	*keeper
@@ -285,6 +289,34 @@ func TestWhatIsRestoredFitsThePresentConfiguration(t *testing.T) {
 			name: "a reason of another version", group: euThenUS,
 			give: func(g *statefile.Group) { g.Reason = "full_moon" },
 			want: func(s *failover.State) { s.Reason = failover.ReasonStart },
+		},
+		{
+			name: "it was led, and follows", group: euThenUS + follows,
+			give: func(g *statefile.Group) { g.Reason, g.Lead = "follow", "us" },
+			want: func(s *failover.State) { s.Reason, s.Lead = failover.ReasonFollow, failover.RoleSecondary },
+		},
+		{
+			name: "it was led elsewhere than it was pinned", group: euThenUS + follows,
+			give: func(g *statefile.Group) { g.Lead = "eu" },
+			want: func(s *failover.State) { s.Lead = failover.RolePrimary },
+		},
+		{
+			name: "it was led, and follows nobody now", group: euThenUS,
+			give: func(g *statefile.Group) { g.Reason, g.Lead = "follow", "us" },
+			want: func(s *failover.State) { s.Reason = failover.ReasonFollow },
+		},
+		{
+			name: "it was led, and the roles were swapped", group: "primary = \"us\"\nsecondary = \"eu\"" + follows,
+			give: func(g *statefile.Group) { g.Pin, g.Lead = "", "us" },
+			want: func(s *failover.State) {
+				s.Target, s.Lead, s.Primary, s.Secondary = failover.RolePrimary, failover.RolePrimary, healthy, down
+				s.Pin, s.PinUntil, s.Reason = failover.RoleNone, time.Time{}, failover.ReasonStart
+			},
+		},
+		{
+			name: "it was led to an origin that is gone", group: "primary = \"raw\"\nsecondary = \"us\"" + follows,
+			give: func(g *statefile.Group) { g.Lead = "eu" },
+			want: func(s *failover.State) { s.Primary = failover.Verdict{} },
 		},
 		{
 			name: "another group", group: euThenUS,
@@ -695,6 +727,39 @@ func TestStateIsHandedOverWithoutAFile(t *testing.T) {
 		early := newKeeperFrom(handed, "", zap.NewNop())
 		if !bytes.Equal(early.encode(), handed) {
 			t.Error("what was handed over is not what is handed on")
+		}
+	})
+}
+
+// Whoever reads the state goes on being led, from a file or from another process.
+func TestALeadIsKeptAsLongAsTheGroupFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		led, alone := twoOrigins(t, euThenUS+follows), twoOrigins(t, euThenUS)
+		path := filepath.Join(t.TempDir(), "state")
+		first := startLife(t, led, path)
+		first.shop.Follow(failover.RoleSecondary)
+		settle(time.Hour) // every wait is over
+		was, handed := *first.shop.Pointer(), first.encode()
+		first.end()
+		settle(time.Hour)
+		for name, begin := range map[string]func(*config.Config) *life{
+			"restart": func(cfg *config.Config) *life { return startLife(t, cfg, path) },
+			"upgrade": func(cfg *config.Config) *life {
+				core, logs := observer.New(zapcore.DebugLevel)
+				return live(t, cfg, newKeeperFrom(handed, "", zap.New(core)), logs)
+			},
+		} {
+			l := begin(led)
+			settle(time.Hour)
+			if is := *l.shop.Pointer(); is.Target != failover.RoleSecondary || is.Lead != failover.RoleSecondary || is.Generation != was.Generation {
+				t.Errorf("%s: from %+v to %+v", name, was, is)
+			}
+			l.end()
+		}
+		l := startLife(t, alone, path)
+		settle(time.Hour)
+		if is := *l.shop.Pointer(); is.Target != failover.RolePrimary || is.Reason != failover.ReasonFailback {
+			t.Errorf("nobody leads, and the pointer is at %+v", is)
 		}
 	})
 }
