@@ -29,6 +29,10 @@ type Child struct {
 // Pid is the process id.
 func (c *Child) Pid() int { return c.process.Pid }
 
+// Signal sends a signal to the process. The error is os.ErrProcessDone if it has
+// ended.
+func (c *Child) Signal(s os.Signal) error { return c.process.Signal(s) }
+
 // Exited is closed when the process has ended, at any time. A process that was
 // killed because it wasn't ready has ended too.
 func (c *Child) Exited() <-chan struct{} { return c.exited }
@@ -53,7 +57,7 @@ func (c *Child) Status() string {
 //
 // With an error this process is in charge as before, and the child has been
 // ended. The error says whether it exited (and how), wasn't ready in time, or
-// closed its pipe; it is the cause of the context's end, if that was it.
+// closed its pipe; it wraps what Config.Confirm said, and is the cause of the context's end, if that was it.
 func (c *Child) Wait() error {
 	<-c.decided
 	if c.err != nil {
@@ -89,11 +93,11 @@ func (c *Child) interrupt() {
 var longAgo = time.Unix(1, 0)
 
 // handOver gives the child what it needs and decides whether it takes over.
-func (c *Child) handOver(ctx context.Context, timeout time.Duration, head, state []byte) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &timeoutError{timeout})
+func (c *Child) handOver(ctx context.Context, cfg Config, head []byte) {
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, &timeoutError{cfg.Timeout})
 	defer cancel()
 	stop := context.AfterFunc(ctx, c.interrupt)
-	err := c.agree(head, state)
+	err := c.agree(head, cfg)
 	stop()
 	if err != nil {
 		c.err = fmt.Errorf("hand over: the new process %d %w", c.Pid(), c.fail(ctx, err))
@@ -104,8 +108,8 @@ func (c *Child) handOver(ctx context.Context, timeout time.Duration, head, state
 }
 
 // agree returns nil once the child is in charge.
-func (c *Child) agree(head, state []byte) error {
-	for _, b := range [][]byte{head, state} {
+func (c *Child) agree(head []byte, cfg Config) error {
+	for _, b := range [][]byte{head, cfg.State} {
 		if _, err := c.out.Write(b); err != nil {
 			return err
 		}
@@ -116,6 +120,11 @@ func (c *Child) agree(head, state []byte) error {
 	}
 	if word[0] != sayReady {
 		return fmt.Errorf("said %q, not that it is ready", word)
+	}
+	if cfg.Confirm != nil {
+		if err := cfg.Confirm(); err != nil {
+			return &refusal{err}
+		}
 	}
 	_, err := c.out.Write([]byte{sayConfirm})
 	return err
@@ -131,11 +140,13 @@ const (
 // pipes are closed, so that a child never takes a parent that gives up for one
 // that has ended.
 func (c *Child) fail(ctx context.Context, err error) error {
+	_, refused := errors.AsType[*refusal](err)
 	closed := err == io.EOF || errors.Is(err, syscall.EPIPE)
 	if closed {
 		c.hasExited(toExit) // it may be about to, which says more
 	}
 	switch {
+	case refused: // which is why, even if it has ended meanwhile
 	case c.hasExited(0):
 		return &exitError{c.status, time.Since(c.started)}
 	case ctx.Err() != nil:
@@ -166,6 +177,13 @@ func (c *Child) hasExited(within time.Duration) bool {
 		return false
 	}
 }
+
+// refusal is a child that was ready and that Config.Confirm didn't want.
+type refusal struct{ error }
+
+func (e *refusal) Error() string { return "was ready, but " + e.error.Error() }
+
+func (e *refusal) Unwrap() error { return e.error }
 
 // exitError is a child that ended by itself.
 type exitError struct {

@@ -16,6 +16,11 @@ type Config struct {
 	// State is what Parent.State returns in the child, MaxState bytes at most.
 	// It must not change until Wait has returned.
 	State []byte
+	// Confirm, if not nil, is called once, when the child is ready and before it
+	// is told that it is in charge: the last moment to see whether State is still
+	// true. An error ends the child, and Wait's error wraps it. It runs on a
+	// goroutine of its own, and must return soon, since the child waits.
+	Confirm func() error
 	// Timeout is how long the child may take to be ready. Zero means
 	// DefaultTimeout.
 	Timeout time.Duration

@@ -21,7 +21,7 @@
 // The child inherits two pipes and the sockets. Through one pipe the parent
 // sends the list of the sockets and its state, through the other the child
 // says one byte when it is ready, and through the first the parent confirms
-// with one byte. Until the confirmation is sent the parent is in charge and
+// with one byte, unless Config.Confirm finds that the state is no longer true. Until the confirmation is sent the parent is in charge and
 // whatever goes wrong ends the child; from then on the child is. So a child
 // that becomes ready in the moment in which the parent gives up has done
 // nothing yet that the parent would miss.

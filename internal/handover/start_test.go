@@ -204,6 +204,34 @@ func TestAChildThatFailsIsEndedAndSaysWhy(t *testing.T) {
 	}
 }
 
+// What changes while the child starts is seen when it is ready, and a child that
+// knows less is not put in charge.
+func TestAChildThatIsReadyIsEndedIfItIsNotConfirmed(t *testing.T) {
+	h := newHome(t)
+	cfg := h.config(t)
+	stale := errors.New("the state is another one by now")
+	asked := 0
+	cfg.Confirm = func() error {
+		if asked++; asked == 1 {
+			return stale
+		}
+		return nil
+	}
+	c := h.start(t, t.Context(), "takes and stays", cfg)
+	if err := c.Wait(); !errors.Is(err, stale) || !strings.Contains(err.Error(), fmt.Sprint(c.Pid())) {
+		t.Errorf("Wait returned %v, want %q with the process id", err, stale)
+	}
+	mustBeGone(t, c)
+	if !exists(h.path) {
+		t.Error("the unix socket's path is gone, though its owner still listens")
+	}
+	c = h.start(t, t.Context(), "takes over", cfg)
+	if err := c.Wait(); err != nil || asked != 2 {
+		t.Errorf("a child that is confirmed: %v, asked %d times", err, asked)
+	}
+	mustBeGone(t, c)
+}
+
 func TestTheParentsListenersCanBeClosedAfterAHandOver(t *testing.T) {
 	h := newHome(t)
 	cfg := h.config(t)

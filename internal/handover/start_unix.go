@@ -55,7 +55,7 @@ func (s *Sockets) start(ctx context.Context, cfg Config) (*Child, error) {
 		cfg.Timeout = DefaultTimeout
 	}
 	go c.reap()
-	go c.handOver(ctx, cfg.Timeout, head, cfg.State)
+	go c.handOver(ctx, cfg, head)
 	return c, nil
 }
 
