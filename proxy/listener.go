@@ -173,9 +173,12 @@ func listen(address string) (net.Listener, error) {
 	if info, serr := os.Lstat(path); serr != nil || info.Mode().Type() != fs.ModeSocket {
 		return nil, err
 	}
-	if c, derr := net.DialTimeout("unix", path, time.Second); derr == nil {
+	c, derr := net.DialTimeout("unix", path, time.Second)
+	if derr == nil {
 		_ = c.Close()
-		return nil, err
+	}
+	if !errors.Is(derr, syscall.ECONNREFUSED) {
+		return nil, err // somebody listens; on Linux EAGAIN says that the queue is full
 	}
 	if rerr := os.Remove(path); rerr != nil {
 		return nil, rerr
