@@ -22,7 +22,8 @@ type Options struct {
 	// Patterns checks the match of every route and returns what is wrong with
 	// them; patterns are in the file's order. Nil leaves patterns unchecked.
 	Patterns func(patterns []string) []PatternProblem
-	// ReadFile reads a CA file. Nil means from the file system.
+	// ReadFile reads a PEM file that the configuration names: a CA, a certificate,
+	// a key. Nil means ReadFile of this package.
 	ReadFile func(path string) ([]byte, error)
 }
 
@@ -60,7 +61,7 @@ func Parse(name string, data []byte, opt Options) (*Config, error) {
 		return nil, place(name, source, []finding{{at, msg}})
 	}
 	if opt.ReadFile == nil {
-		opt.ReadFile = readCAFile
+		opt.ReadFile = ReadFile
 	}
 	d := &decoder{
 		document: parseTOML(source),
@@ -97,8 +98,8 @@ func unreadable(source []byte) (msg string, at int) {
 	return "this is not UTF-8; save the file as UTF-8", at
 }
 
-// readCAFile reads a PEM file, but nothing that could block or has no end.
-func readCAFile(path string) ([]byte, error) {
+// ReadFile reads a PEM file, but nothing that could block or has no end.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

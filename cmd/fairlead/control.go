@@ -23,8 +23,10 @@ import (
 // in a row found it the same, so that no half of it is.
 const lookEvery = 500 * time.Millisecond
 
-// control reloads and replaces a service while it serves: one thing at a time, in
-// the order in which it was asked for.
+// control reloads and replaces a service while it serves: one thing at a time.
+// What it is asked for meanwhile waits, and two wishes of a kind are one. Where a
+// reload and an upgrade wait, either may come first: a reload that is left over
+// when another process has taken over is done by that.
 type control struct {
 	*program
 	file    string
@@ -33,10 +35,29 @@ type control struct {
 
 	deciding sync.Mutex // held while it is open whether another process takes over
 	left     bool       // guarded by deciding: one has
+	ending   bool       // guarded by deciding: none will, since this one ends
 
 	cfg    *config.Config   // at work
-	loaded filestamp.Stamps // of its files as they were before they were last read
-	last   filestamp.Stamps // at the last look
+	loaded look             // at its files before they were last read; of more of them while the last reload failed
+	last   filestamp.Stamps // of the same at the last look
+}
+
+// look is what files were at one time.
+type look struct {
+	files  []string
+	stamps filestamp.Stamps
+}
+
+func lookAt(files []string) look { return look{files, filestamp.Of(files...)} }
+
+// and looks at those of the files that it has not.
+func (l look) and(files []string) look {
+	for _, f := range files {
+		if !slices.Contains(l.files, f) {
+			l = look{append(slices.Clip(l.files), f), append(slices.Clip(l.stamps), filestamp.Of(f)...)}
+		}
+	}
+	return l
 }
 
 // run obeys from when the service has begun until ctx ends or another process has
@@ -83,60 +104,66 @@ func watched(file string, cfg *config.Config) []string {
 
 // changed reports whether the files have settled on something new.
 func (c *control) changed() bool {
-	now := filestamp.Of(watched(c.file, c.cfg)...)
+	now := filestamp.Of(c.loaded.files...)
 	settled := now.Same(c.last)
 	c.last = now
-	return settled && !now.Same(c.loaded)
+	return settled && !now.Same(c.loaded.stamps)
 }
 
 // read reads the configuration, and tells what its files were before, so that
 // no later change is taken for one that was read. Known is the configuration that
-// says which files to look at first, or nil.
-func read(file string, known *config.Config) (*config.Config, filestamp.Stamps, error) {
+// says which files to look at first, or nil. After an error the look is also at
+// the files that were looked for: one of them may be missing.
+func read(file string, known *config.Config) (*config.Config, look, error) {
 	files := []string{file}
 	if known != nil {
 		files = watched(file, known)
 	}
-	before := filestamp.Of(files...)
-	cfg, err := load(file)
-	if err != nil {
-		return nil, before, err
+	looked := lookAt(files)
+	for try := 1; ; try++ {
+		cfg, named, err := loadNaming(file)
+		files := looked.and(named).files
+		if err == nil {
+			files = watched(file, cfg)
+		}
+		if slices.Equal(looked.files, files) || try == 3 {
+			return cfg, looked, err
+		}
+		looked = lookAt(files) // which were read without having been looked at
 	}
-	named := watched(file, cfg)
-	if slices.Equal(files, named) {
-		return cfg, before, nil
-	}
-	// It names other files, which were read without having been looked at.
-	now := filestamp.Of(named...)
-	again, err := load(file)
-	if err != nil {
-		return nil, before, err
-	}
-	return again, now, nil
 }
 
 // reloadNow reads the file and puts it to work, or tells why not.
 func (c *control) reloadNow(ctx context.Context, why string) {
-	c.journal.notify(systemd.Reloading())
-	defer func() {
-		if ctx.Err() == nil { // or it was told meanwhile that this is the end
-			c.journal.notify(systemd.Ready)
-		}
-	}()
+	c.notify(ctx, systemd.Reloading())
 	begun := time.Now()
-	// What is watched stays the same if this is refused, so look at that in any case.
-	c.loaded = filestamp.Of(watched(c.file, c.cfg)...)
 	cfg, loaded, err := read(c.file, c.cfg)
+	c.loaded = loaded
 	if err == nil {
 		err = c.service.reload(ctx, cfg)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		c.journal.reloaded(c.cfg, cfg, c.file, why, time.Since(begun))
+		c.cfg, c.loaded = cfg, loaded
+	case ctx.Err() != nil:
+		c.reopenLog()
+		c.journal.log.Info("the reload is given up, since this process ends", zap.String("config", c.file), zap.NamedError("result", err))
+	default:
 		c.reopenLog()
 		c.journal.notReloaded(c.file, why, err)
-		return
 	}
-	c.journal.reloaded(c.cfg, cfg, c.file, why, time.Since(begun))
-	c.cfg, c.loaded = cfg, loaded
+	c.notify(ctx, systemd.Ready, serving(c.service.addresses()))
+}
+
+// notify tells the service manager, unless it has been told, or is about to be,
+// that the service stops: that is the last word.
+func (c *control) notify(ctx context.Context, states ...systemd.State) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	if ctx.Err() == nil && !c.ending {
+		c.journal.notify(states...)
+	}
 }
 
 // reopenLog opens the log's file anew without a reload: it may have been moved
@@ -160,19 +187,59 @@ func (c *control) handOver(ctx context.Context) bool {
 	}
 	c.journal.log.Info("starting the new process")
 	c.service.keeper.pause() // the new one writes the state from its start
-	child, err := c.inherited.Start(ctx, handover.Config{Sockets: c.service.sockets(), State: c.service.keeper.encode()})
-	if err == nil {
-		err = child.Wait()
+	child, err := c.startChild(ctx)
+	for try := 1; errors.Is(err, errMoved) && try < maxStarts && ctx.Err() == nil; try++ {
+		c.journal.log.Info("the new process is started again", zap.NamedError("why", err))
+		child, err = c.startChild(ctx)
 	}
 	if err != nil {
 		c.service.keeper.resume()
-		c.journal.log.Error("the new process has not taken over, this one goes on", zap.Error(err))
+		if ctx.Err() != nil {
+			c.journal.log.Info("the upgrade is given up, since this process ends", zap.NamedError("result", err))
+		} else {
+			c.journal.log.Error("the new process has not taken over, this one goes on", zap.Error(err))
+		}
 		return false
 	}
 	c.journal.log.Info("the new process has taken over, this one drains", zap.Int("pid", child.Pid()))
 	c.left = true
 	c.service.leave()
+	c.passOn(child)
 	return true
+}
+
+// maxStarts is how often a new process is started for one upgrade, at most.
+const maxStarts = 3
+
+// errMoved is a new process that would begin with pointers as they were.
+var errMoved = errors.New("what is known of the groups has changed since its start; send the signal again when they are calm")
+
+// startChild starts a process and waits until it is in charge, which it is not if
+// the groups' state has changed meanwhile.
+func (c *control) startChild(ctx context.Context) (*handover.Child, error) {
+	was := c.service.keeper.present()
+	child, err := c.inherited.Start(ctx, handover.Config{Sockets: c.service.sockets(), State: c.service.keeper.encode(was), Confirm: func() error {
+		if !slices.Equal(was.Groups, c.service.keeper.present().Groups) {
+			return errMoved
+		}
+		return nil
+	}})
+	if err == nil {
+		err = child.Wait()
+	}
+	return child, err
+}
+
+// passOn lets the new process do the reload that this one was asked for while it
+// was busy: the new one may have read the file before that.
+func (c *control) passOn(child *handover.Child) {
+	select {
+	case <-c.reload:
+		if err := child.Signal(syscall.SIGHUP); err != nil {
+			c.journal.log.Error("the new process can't be asked to reload; send it SIGHUP", zap.Int("pid", child.Pid()), zap.Error(err))
+		}
+	default:
+	}
 }
 
 // sockets are those that clients come by, to be handed over.
@@ -184,6 +251,15 @@ func (s *service) sockets() []handover.Socket {
 	}
 	for _, n := range s.names.sockets() {
 		all = append(all, handover.Socket{Address: n.address, Conn: n.tcp}, handover.Socket{Address: n.address, Conn: n.udp})
+	}
+	return all
+}
+
+// addresses are those that clients come to.
+func (s *service) addresses() (all []net.Addr) {
+	_, listeners := s.proxy.Sockets()
+	for _, l := range listeners {
+		all = append(all, l.Addr())
 	}
 	return all
 }
@@ -224,11 +300,11 @@ func (j journal) notify(states ...systemd.State) {
 	}
 }
 
-// bound lists addresses for people.
-func bound(addresses []net.Addr) string {
+// serving is what the service manager shows of a process that serves.
+func serving(addresses []net.Addr) systemd.State {
 	texts := make([]string, len(addresses))
 	for i, a := range addresses {
 		texts[i] = a.String()
 	}
-	return strings.Join(texts, ", ")
+	return systemd.Status("serving on " + strings.Join(texts, ", "))
 }

@@ -44,6 +44,8 @@ const (
 	startingNew = "starting the new process"
 	tookOver    = "the new process has taken over, this one drains"
 	notTaken    = "the new process has not taken over, this one goes on"
+	givenUp     = "the upgrade is given up, since this process ends"
+	startAgain  = "the new process is started again"
 )
 
 // successor sends SIGUSR2 and waits until a new process is in charge, which is

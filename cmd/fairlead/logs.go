@@ -64,14 +64,14 @@ func (l *logs) prepare(c config.Log) (commit, abort func(), err error) {
 		return nil, nil, fmt.Errorf("log level: %w", err)
 	}
 	var file *os.File
+	created := false
 	out := l.stderr
 	switch c.Output {
 	case "stderr":
 	case "stdout":
 		out = l.stdout
 	default:
-		// Appending, so that a rotation that copies and truncates works, too.
-		if file, err = os.OpenFile(c.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY|withoutWaiting, 0o640); err != nil {
+		if file, created, err = openLog(c.Output); err != nil {
 			return nil, nil, fmt.Errorf("open the log: %w", err)
 		}
 		out = ownFile{file}
@@ -85,8 +85,30 @@ func (l *logs) prepare(c config.Log) (commit, abort func(), err error) {
 		if file != nil {
 			_ = file.Close()
 		}
+		if created { // and nothing was written to it
+			_ = os.Remove(c.Output)
+		}
 	}
 	return commit, abort, nil
+}
+
+// openLog opens a file to append to, so that a rotation that copies and truncates
+// works, too. It never waits: not for a reader, if it is a named pipe. Created
+// says that there was no such file.
+func openLog(path string) (file *os.File, created bool, err error) {
+	const flags = os.O_APPEND | os.O_CREATE | os.O_WRONLY | withoutWaiting
+	file, err = os.OpenFile(path, flags|os.O_EXCL, 0o640)
+	if created = err == nil; !created {
+		file, err = os.OpenFile(path, flags, 0o640)
+	}
+	if err != nil {
+		return nil, false, explainOpen(path, err)
+	}
+	if err = writeAsUsual(file); err != nil {
+		_ = file.Close()
+		return nil, false, err
+	}
+	return file, created, nil
 }
 
 // swapCore is a zapcore.Core that a reload can exchange.

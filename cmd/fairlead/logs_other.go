@@ -2,5 +2,11 @@
 
 package main
 
-// There is nothing here that opening could wait for.
+import "os"
+
+// Opening a file never waits for anybody here.
 const withoutWaiting = 0
+
+func explainOpen(_ string, err error) error { return err }
+
+func writeAsUsual(*os.File) error { return nil }

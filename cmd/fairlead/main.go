@@ -52,7 +52,10 @@ func main() {
 	ctx, drain := context.WithCancel(context.Background())
 	force := make(chan struct{})
 	go watchSignals(drain, force)
-	p := program{stdout: os.Stdout, stderr: os.Stderr, force: force, reload: tokens(reloadSignals), upgrade: tokens(upgradeSignals)}
+	p := program{stdout: os.Stdout, stderr: os.Stderr, force: force}
+	if len(os.Args) > 1 && os.Args[1] == "run" { // the others end when their terminal hangs up
+		p.reload, p.upgrade = tokens(reloadSignals), tokens(upgradeSignals)
+	}
 	os.Exit(exitCode(p.inherit(ctx, os.Args[1:]), os.Stderr))
 }
 
@@ -78,8 +81,7 @@ func watchSignals(drain func(), force chan<- struct{}) {
 }
 
 // tokens has a token when one of the signals has come. Those that come while it has
-// one are the same wish. Signals that nobody waits for, as in a short command,
-// do nothing.
+// one are the same wish.
 func tokens(signals []os.Signal) <-chan struct{} {
 	if len(signals) == 0 {
 		return nil // Notify would take that for all

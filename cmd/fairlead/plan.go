@@ -5,6 +5,9 @@ import (
 	"crypto/tls"
 	"net"
 	"reflect"
+	"slices"
+
+	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
@@ -22,6 +25,33 @@ type plan struct {
 	configs  []failover.PointerConfig
 	groups   []proxy.Group
 	seats    map[string][]seat // by origin
+	replaces []replaced
+	notes    []note
+}
+
+// replaced is a pointer at work in whose place the plan has a new one, and the
+// state that this one goes on from.
+type replaced struct {
+	pointer *failover.Group
+	was     failover.State
+}
+
+// note is a warning that is written when the plan is put to work.
+type note struct {
+	text   string
+	fields []zap.Field
+}
+
+// tell writes the notes.
+func (p *plan) tell(log *zap.Logger) {
+	for _, n := range p.notes {
+		log.Warn(n.text, n.fields...)
+	}
+}
+
+// stale reports whether a pointer has changed since the plan took up its state.
+func (p *plan) stale() bool {
+	return slices.ContainsFunc(p.replaces, func(r replaced) bool { return *r.pointer.Pointer() != r.was })
 }
 
 // check is an origin's checker.
@@ -111,6 +141,10 @@ func (s *service) planGroup(p *plan, g *config.Group) error {
 	}
 	pointer := s.pointer(g)
 	if pointer == nil {
+		if old := s.predecessor(g); old != nil {
+			p.replaces = append(p.replaces, replaced{old, *old.Pointer()}) // before it is looked at for initial
+		}
+		p.notes = append(p.notes, s.keeper.lost(g)...)
 		pointer = failover.NewGroup(failover.GroupConfig{
 			Name:          g.Name,
 			PointerConfig: pc,
@@ -136,6 +170,19 @@ func (s *service) pointer(g *config.Group) *failover.Group {
 	for i := range s.plan.groups {
 		if was := &s.plan.groups[i]; was.Name == g.Name && was.Primary == g.Primary && was.Secondary == g.Secondary {
 			return was.Pointer
+		}
+	}
+	return nil
+}
+
+// predecessor is the pointer that is at work for a group of this name, or nil.
+func (s *service) predecessor(g *config.Group) *failover.Group {
+	if s.plan == nil {
+		return nil
+	}
+	for i := range s.plan.groups {
+		if s.plan.groups[i].Name == g.Name {
+			return s.plan.groups[i].Pointer
 		}
 	}
 	return nil

@@ -26,11 +26,7 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	undo = append(undo, abortLogs)
-	next, err := s.newPlan(cfg)
-	if err != nil {
-		return err
-	}
-	names, err := s.names.prepare(ctx, cfg, next.pointers)
+	next, names, err := s.prepare(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -49,9 +45,35 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
 	s.employ(next, s.plan)
 	s.employCertificates(store)
 	s.certs, s.plan = store, next
-	s.keeper.setGroups(cfg, next.pointers)
+	next.tell(s.logs.events)
+	// In this order: the old file never gets what it knows nothing of.
 	s.keeper.setPath(cfg.Server.State)
+	s.keeper.setGroups(cfg, next.pointers)
 	return nil
+}
+
+// maxPlans is how often a reload plans at most.
+const maxPlans = 3
+
+// prepare plans cfg, and its part in DNS. The latter may take seconds, in which a
+// pointer may move that is to be replaced; then the new one would go on from
+// where the old one was, so it plans again. If that is in vain, too, the
+// origins' verdicts bring the pointer to where it belongs.
+func (s *service) prepare(ctx context.Context, cfg *config.Config) (*plan, *namesChange, error) {
+	for try := 1; ; try++ {
+		next, err := s.newPlan(cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		names, err := s.names.prepare(ctx, cfg, next.pointers)
+		if err != nil {
+			return nil, nil, err
+		}
+		if try == maxPlans || !next.stale() {
+			return next, names, nil
+		}
+		names.abort()
+	}
 }
 
 // employCertificates watches the files of the certificates that are in use.

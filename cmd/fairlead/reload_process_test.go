@@ -436,7 +436,7 @@ func TestALogIntoAPipeThatNobodyReadsIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.write(fmt.Sprintf("[server]\nlisten = [\"127.0.0.1:0\"]\n%s[log]\noutput = %q\n%s", s.keys(), pipe, s.text()))
-	p.reload("open the log")
+	p.reload("nobody reads this named pipe")
 	s.change(p)
 	p.reload("")
 	if code := p.end(); code != exitDone {
@@ -548,7 +548,7 @@ func TestAChangeDuringAReloadIsNotMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	m.hears("READY=1\n")
+	m.hears(reloadedLike)
 	c.changed()
 	if !c.changed() {
 		t.Error("the change was missed")

@@ -104,6 +104,15 @@ func load(file string) (*config.Config, error) {
 	return config.Load(file, config.Options{Patterns: checkPatterns})
 }
 
+// loadNaming is load, and names the files that it looked for besides.
+func loadNaming(file string) (cfg *config.Config, named []string, err error) {
+	cfg, err = config.Load(file, config.Options{Patterns: checkPatterns, ReadFile: func(path string) ([]byte, error) {
+		named = append(named, path)
+		return config.ReadFile(path)
+	}})
+	return cfg, named, err
+}
+
 // check is "fairlead check".
 func (p *program) check(file string) error {
 	cfg, err := load(file)
@@ -167,7 +176,7 @@ func (p *program) serve(ctx context.Context, file string) error {
 			fmt.Fprintf(p.stderr, "fairlead: listening on %s, logging to %s\n", a, cfg.Log.Output)
 		}
 	}
-	j.notify(systemd.Ready, systemd.MainPID(os.Getpid()), systemd.Status("serving on "+bound(addresses)))
+	j.notify(systemd.Ready, systemd.MainPID(os.Getpid()), serving(addresses))
 	err = p.steer(ctx, &control{program: p, file: file, service: s, journal: j, cfg: cfg, loaded: looked})
 	j.doorTotals(s.proxy)
 	j.dnsTotals(s.names)
@@ -202,6 +211,7 @@ func (p *program) steer(ctx context.Context, c *control) error {
 		c.deciding.Lock()
 		defer c.deciding.Unlock()
 		if !c.left { // or it would be the new process that is stopped
+			c.ending = true
 			c.journal.notify(systemd.Stopping)
 		}
 		end()

@@ -71,6 +71,7 @@ func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inher
 		return nil, err
 	}
 	s.adopt(s.plan)
+	s.plan.tell(l.events)
 	k.setGroups(cfg, s.plan.pointers)
 	if s.names, err = newNames(cfg, s.plan.pointers, w, inheritNames(sockets)); err != nil {
 		return nil, err
@@ -163,6 +164,9 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 	})
 	err := s.proxy.Run(ctx)
 	stop()
+	s.reloading.Lock() // a reload that is under way ends first
+	s.crew.over = true
+	s.reloading.Unlock()
 	s.crew.wait()
 	helpers.Wait()
 	return err
@@ -172,6 +176,7 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 type crew struct {
 	work    context.Context // of all of them; nil before begin
 	members map[any]context.CancelFunc
+	over    bool // nobody is employed any more
 	wg      sync.WaitGroup
 }
 
@@ -180,8 +185,11 @@ func (c *crew) begin(work context.Context) {
 	c.work, c.members = work, make(map[any]context.CancelFunc)
 }
 
-// employ runs a member in a goroutine.
+// employ runs a member in a goroutine, unless all is over.
 func (c *crew) employ(who any, run func(context.Context)) {
+	if c.over {
+		return // its wait may be over, too
+	}
 	ctx, dismiss := context.WithCancel(c.work)
 	c.members[who] = dismiss
 	c.wg.Go(func() { run(ctx) })
@@ -195,5 +203,5 @@ func (c *crew) dismiss(who any) {
 	}
 }
 
-// wait waits for all of them, when their work is over.
+// wait waits for all of them, when their work is over. Over must be set before.
 func (c *crew) wait() { c.wg.Wait() }

@@ -118,20 +118,29 @@ func (k *keeper) initial(cfg *config.Config, g *config.Group) failover.State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old, unwatched, ok := k.findLocked(g.Name)
-	if !ok || old.Generation == 0 {
+	if !ok || old.Generation == 0 || old.Target != "" && roleOf(g, old.Target) == failover.RoleNone {
 		return failover.State{}
-	}
-	group := zap.String("group", g.Name)
-	if old.Target != "" && roleOf(g, old.Target) == failover.RoleNone {
-		k.log.Warn("state of a group ignored: its origin is no longer one of the group's", group, zap.String("origin", old.Target))
-		return failover.State{}
-	}
-	if old.Pin != "" && roleOf(g, old.Pin) == failover.RoleNone {
-		k.log.Warn("pin dropped: its origin is no longer one of the group's", group, zap.String("origin", old.Pin))
 	}
 	s := stateFor(cfg, g, &old, unwatched)
 	k.restored[g.Name] = s
 	return s
+}
+
+// lost says what initial can't keep of a group.
+func (k *keeper) lost(g *config.Group) []note {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old, _, ok := k.findLocked(g.Name)
+	gone := func(origin string) bool { return origin != "" && roleOf(g, origin) == failover.RoleNone }
+	group := zap.String("group", g.Name)
+	switch {
+	case !ok || old.Generation == 0:
+	case gone(old.Target):
+		return []note{{"state of a group ignored: its origin is no longer one of the group's", []zap.Field{group, zap.String("origin", old.Target)}}}
+	case gone(old.Pin):
+		return []note{{"pin dropped: its origin is no longer one of the group's", []zap.Field{group, zap.String("origin", old.Pin)}}}
+	}
+	return nil
 }
 
 // findLocked returns what is known of a group, and for how long nobody has
@@ -293,15 +302,18 @@ func (k *keeper) setPaused(paused bool) {
 	k.paused = paused
 }
 
-// encode returns the present state for newKeeperFrom in another process, nil if
-// that can't be.
-func (k *keeper) encode() []byte {
+// present returns the present state.
+func (k *keeper) present() statefile.Snapshot {
 	k.mu.Lock()
-	s := k.before
-	if k.groups != nil {
-		s = snapshotOf(k.groups)
+	defer k.mu.Unlock()
+	if k.groups == nil {
+		return k.before
 	}
-	k.mu.Unlock()
+	return snapshotOf(k.groups)
+}
+
+// encode packs a state for newKeeperFrom in another process; nil if that can't be.
+func (k *keeper) encode(s statefile.Snapshot) []byte {
 	data, err := statefile.Encode(s)
 	if err != nil {
 		k.log.Warn("state can't be handed over", zap.Error(err))

@@ -343,6 +343,10 @@ func TestWhatIsRestoredFitsThePresentConfiguration(t *testing.T) {
 				k, logs := observed("")
 				k.before = statefile.Snapshot{Saved: now.Add(-unwatched), Groups: []statefile.Group{g}}
 				wantSame(t, k.initial(cfg, &cfg.Groups[0]), want)
+				if logs.Len() > 0 {
+					t.Error("it was told before the pointer is put to use")
+				}
+				(&plan{notes: k.lost(&cfg.Groups[0])}).tell(k.log)
 				var said []string
 				for _, e := range logs.All() {
 					said = append(said, e.Message)
@@ -716,7 +720,7 @@ func TestStateIsHandedOverWithoutAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		core, logs := observer.New(zapcore.DebugLevel)
-		handed := first.encode()
+		handed := first.encode(first.present())
 		second := live(t, cfg, newKeeperFrom(handed, path, zap.New(core)), logs)
 		wantSame(t, *second.shop.Pointer(), *first.shop.Pointer())
 		if got := second.messages(); !reflect.DeepEqual(got, []string{"pointer restored"}) {
@@ -725,7 +729,7 @@ func TestStateIsHandedOverWithoutAFile(t *testing.T) {
 
 		// Handed on before there are groups, it is still the same.
 		early := newKeeperFrom(handed, "", zap.NewNop())
-		if !bytes.Equal(early.encode(), handed) {
+		if !bytes.Equal(early.encode(early.present()), handed) {
 			t.Error("what was handed over is not what is handed on")
 		}
 	})
@@ -739,7 +743,7 @@ func TestALeadIsKeptAsLongAsTheGroupFollows(t *testing.T) {
 		first := startLife(t, led, path)
 		first.shop.Follow(failover.RoleSecondary)
 		settle(time.Hour) // every wait is over
-		was, handed := *first.shop.Pointer(), first.encode()
+		was, handed := *first.shop.Pointer(), first.encode(first.present())
 		first.end()
 		settle(time.Hour)
 		for name, begin := range map[string]func(*config.Config) *life{

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -76,6 +77,9 @@ func readyLike(pid int) string {
 	return fmt.Sprintf(`READY=1\nMAINPID=%d\nSTATUS=serving on 127\.0\.0\.1:\d+\n`, pid)
 }
 
+// After a reload, whatever became of it, the addresses of then are told.
+const reloadedLike = `READY=1\nSTATUS=serving on 127\.0\.0\.1:\d+\n`
+
 // The service manager is told of each step, in order, and that a new process is
 // the main one. The old one never says that the service stops, whatever becomes
 // of it.
@@ -90,15 +94,24 @@ func TestTheServiceManagerIsToldOfEachStep(t *testing.T) {
 	p := set.start(t)
 	m.hears(readyLike(p.main.Pid))
 
+	p.listen = []string{"unix:" + filepath.Join(shortDir(t), "door")}
+	s.change(p)
 	p.reload("")
 	m.hears(reloadingLike)
-	m.hears(`READY=1\n`)
+	if got := m.hear(); !strings.Contains(got, "STATUS=serving on "+p.address+", "+strings.TrimPrefix(p.listen[0], "unix:")+"\n") {
+		t.Errorf("after a listener was added the service manager is told %q", got)
+	}
+	p.listen = nil
+	s.change(p)
+	p.reload("")
+	m.hears(reloadingLike)
+	m.hears(reloadedLike)
 	broken := *s
 	broken.group = "none"
 	broken.change(p)
 	p.reload("none")
 	m.hears(reloadingLike)
-	m.hears(`READY=1\n`)
+	m.hears(reloadedLike)
 	p.signal(syscall.SIGUSR2) // of that broken file
 	p.await(notTaken, nil)
 	m.hearsNothing()

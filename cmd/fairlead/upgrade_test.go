@@ -228,7 +228,10 @@ func TestSIGTERMDuringAnUpgradeKeepsTheState(t *testing.T) {
 	if code := p.end(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
-	p.await(notTaken, nil)
+	p.await(givenUp, line{"level": "info"})
+	if n := p.said(notTaken, nil); n > 0 {
+		t.Error("a process that ends says that it goes on")
+	}
 	if text := logText(state); !strings.Contains(text, `"us"`) || !strings.Contains(text, `"generation": 2`) {
 		t.Errorf("the outage is not in the state:\n%s", text)
 	}
@@ -263,7 +266,7 @@ func TestSIGTERMThatCrossesWithAnUpgradeLeavesOneInCharge(t *testing.T) {
 		_ = p.main.Signal(syscall.SIGTERM)      // it may have ended
 		p.gone(p.main)
 		p.awaitSaid(1, "stopped", nil) // its last line
-		if p.said(notTaken, nil) > 0 {
+		if p.said(givenUp, nil) > 0 {
 			p.awaitEnd(p.ended)
 			if _, err := os.Lstat(door); !os.IsNotExist(err) {
 				t.Errorf("the unix socket's path is still there: %v", err)
