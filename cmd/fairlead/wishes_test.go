@@ -297,7 +297,10 @@ func (w within) begin(t *testing.T) (stop context.CancelFunc, ended <-chan error
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	var all sync.WaitGroup
-	all.Go(func() { result <- w.run(ctx, nil) })
+	all.Go(func() {
+		defer close(result)
+		result <- w.run(ctx, nil)
+	})
 	t.Cleanup(func() {
 		cancel()
 		all.Wait()
