@@ -3,7 +3,6 @@ package failover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,10 @@ var (
 
 	// ErrNoOrigin is returned by Group.Pin for a role that the group lacks.
 	ErrNoOrigin = errors.New("group has no such origin")
+
+	// ErrStale is returned by Group.PinIf, UnpinIf and FailbackIf: the pointer has
+	// another generation than the asker knows.
+	ErrStale = errors.New("pointer has moved meanwhile")
 )
 
 // GroupConfig describes a Group.
@@ -115,37 +118,6 @@ func (g *Group) Verdict(r Role, healthy bool) {
 	g.apply(event{kind: eventVerdict, role: r, healthy: healthy})
 }
 
-// Failback brings the pointer back to a healthy primary now, whatever waits are
-// left. It does nothing if the pointer is there. ErrPinned, ErrFollowing and
-// ErrPrimaryDown say that it stayed elsewhere.
-func (g *Group) Failback() error {
-	s := g.apply(event{kind: eventFailback})
-	switch {
-	case s.Target == RolePrimary:
-		return nil
-	case s.Pin != RoleNone:
-		return fmt.Errorf("failback of group %s: %w", g.name, ErrPinned)
-	case s.Lead != RoleNone:
-		return fmt.Errorf("failback of group %s: %w", g.name, ErrFollowing)
-	}
-	return fmt.Errorf("failback of group %s: %w", g.name, ErrPrimaryDown)
-}
-
-// Pin fixes the target to the origin in role r, healthy or not, for d or until
-// Unpin; 0 or less means until Unpin. A second pin replaces the first. Its end
-// needs Run. The error is ErrNoOrigin.
-func (g *Group) Pin(r Role, d time.Duration) error {
-	if !g.current.Load().config.has(r) {
-		return fmt.Errorf("pin group %s to %s: %w", g.name, r, ErrNoOrigin)
-	}
-	g.apply(event{kind: eventPin, role: r, lasting: d})
-	return nil
-}
-
-// Unpin ends a pin, if there is one. The pointer then goes where the verdicts
-// and the waits for a failback put it.
-func (g *Group) Unpin() { g.apply(event{kind: eventUnpin}) }
-
 // Follow puts the pointer where another group's pointer is, at the origin in
 // role r, whatever the verdicts say; only a pin outranks it. RoleNone, or a role
 // that the group lacks, says that there is nothing to follow now: the verdicts
@@ -160,7 +132,7 @@ func (g *Group) Follow(r Role) { g.apply(event{kind: eventFollow, role: r}) }
 // secondary counts it as healthy until a verdict comes.
 func (g *Group) Reconfigure(c PointerConfig) {
 	c = c.withDefaults()
-	g.change(event{}, &c)
+	_, _ = g.change(event{}, &c)
 }
 
 // Run moves the pointer when time alone does it: at a failback and at the end of
@@ -184,27 +156,33 @@ func (g *Group) Run(ctx context.Context) error {
 }
 
 // apply feeds e to the machine, publishes what comes of it and tells the hooks.
-// It returns the state after e.
-func (g *Group) apply(e event) State { return g.change(e, nil) }
+func (g *Group) apply(e event) { _, _ = g.change(e, nil) }
 
-// change is apply with a new configuration, unless c is nil.
-func (g *Group) change(e event, c *PointerConfig) State {
-	s, changed, mustDeliver := g.publish(e, c)
-	if changed && g.onChange != nil {
+// change is apply with a new configuration, unless c is nil. It returns the
+// state after e. If e was refused, that is the state as it stays.
+func (g *Group) change(e event, c *PointerConfig) (State, error) {
+	s, did, err := g.publish(e, c)
+	if did.changed && g.onChange != nil {
 		g.onChange()
 	}
-	if mustDeliver {
+	if did.mustDeliver {
 		g.deliver()
 	}
-	return s
+	return s, err
 }
 
-// publish is the part of change that needs the lock. changed says that the state
-// is another one. If mustDeliver is true, the caller has to call deliver.
-func (g *Group) publish(e event, c *PointerConfig) (s State, changed, mustDeliver bool) {
+// consequence is what is left to do for whoever has published a state: changed
+// says that it is another one, mustDeliver that deliver has to be called.
+type consequence struct{ changed, mustDeliver bool }
+
+// publish is the part of change that needs the lock.
+func (g *Group) publish(e event, c *PointerConfig) (s State, did consequence, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := g.current.Load()
+	if err := refusal(e, old); err != nil {
+		return old.State, consequence{}, err
+	}
 	now := time.Now()
 	s = old.State
 	if c == nil {
@@ -214,25 +192,25 @@ func (g *Group) publish(e event, c *PointerConfig) (s State, changed, mustDelive
 	}
 	s = next(s, e, now, c)
 	if s == old.State && *c == *old.config {
-		return s, false, false
+		return s, consequence{}, nil
 	}
 	p := &published{State: s, config: c, changed: old.changed, replaced: make(chan struct{})}
 	if s.Target == old.Target {
 		g.current.Store(p)
 		close(old.replaced)
-		return s, s != old.State, false
+		return s, consequence{changed: s != old.State}, nil
 	}
 	p.changed = make(chan struct{})
 	g.current.Store(p)
 	close(old.replaced)
 	close(old.changed)
 	if g.onFlip == nil {
-		return s, true, false
+		return s, consequence{changed: true}, nil
 	}
 	g.flips = append(g.flips, flip{old.State, s})
-	mustDeliver = !g.delivering
+	did = consequence{changed: true, mustDeliver: !g.delivering}
 	g.delivering = true
-	return s, true, mustDeliver
+	return s, did, nil
 }
 
 // deliver calls OnFlip until no flip waits. Only one goroutine at a time does it,

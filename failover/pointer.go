@@ -105,6 +105,7 @@ type event struct {
 	role    Role          // eventVerdict, eventPin, eventFollow
 	healthy bool          // eventVerdict
 	lasting time.Duration // eventPin; 0 or less: until eventUnpin
+	seen    uint64        // the generation that the asker has seen; 0: any. Group compares it, next doesn't
 }
 
 // next is the pointer: the state after e at time now. It is pure, total and

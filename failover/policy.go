@@ -54,6 +54,7 @@ const (
 	WhyNotBreakerOpen            // the other origin's breaker refuses
 	WhyNotSameEndpoint           // the other origin is the same address and port
 	WhyNotClientLeft             // nobody waits for the answer
+	WhyNotDrained                // an operator has drained the other origin
 )
 
 var whyNotNames = [...]string{
@@ -67,6 +68,7 @@ var whyNotNames = [...]string{
 	WhyNotBreakerOpen:     "breaker_open",
 	WhyNotSameEndpoint:    "same_endpoint",
 	WhyNotClientLeft:      "client_left",
+	WhyNotDrained:         "drained",
 }
 
 // String returns the word of the access log's why_not, such as "same_endpoint".

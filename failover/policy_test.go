@@ -198,7 +198,7 @@ func TestNames(t *testing.T) {
 		{"both_down", bothDownNames[:], "fail_open stay fail_fast"},
 		{"role", roleNames[:], "none primary secondary"},
 		{"reason", reasonNames[:], "start primary_down secondary_down both_down recovered failback operator pin follow"},
-		{"why_not", whyNotNames[:], "none no_secondary method body failover_attempt committed timeout breaker_open same_endpoint client_left"},
+		{"why_not", whyNotNames[:], "none no_secondary method body failover_attempt committed timeout breaker_open same_endpoint client_left drained"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(tt.give, " "); got != tt.want {
@@ -206,7 +206,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, s := range []interface{ String() string }{
-		UnsafeNever + 1, FailbackManual + 1, BothDownFailFast + 1, RoleSecondary + 1, ReasonFollow + 1, WhyNotClientLeft + 1,
+		UnsafeNever + 1, FailbackManual + 1, BothDownFailFast + 1, RoleSecondary + 1, ReasonFollow + 1, WhyNotDrained + 1,
 	} {
 		if got := s.String(); !strings.HasPrefix(got, "invalid(") {
 			t.Errorf("%T outside its list: %q", s, got)

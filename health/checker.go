@@ -68,6 +68,8 @@ type Checker struct {
 	// that finds it full returns without taking the channel's lock.
 	hurry chan struct{}
 
+	history history
+
 	// now is time.Now. A test shifts it to stand for a stopped process,
 	// which a bubble's clock can't.
 	now func() time.Time
@@ -92,14 +94,16 @@ func NewChecker(cfg Config, onEvent func(Event)) (*Checker, error) {
 	if onEvent == nil {
 		onEvent = func(Event) {}
 	}
-	return &Checker{
+	c := &Checker{
 		cfg:     cfg,
 		prober:  newProber(cfg),
 		onEvent: onEvent,
 		hurry:   make(chan struct{}, 1),
 		now:     time.Now,
 		pulse:   newPulse(cfg.Timeout),
-	}, nil
+	}
+	c.history.since = c.now()
+	return c, nil
 }
 
 // Verdict returns the present verdict; Unknown before the first one. It costs
@@ -240,9 +244,10 @@ func (c *Checker) count(result Result, pause time.Duration) {
 	e.Result, e.From = result, c.state.verdict
 	if !result.Dropped {
 		c.state = next(c.state, result.Err == nil, thresholds{c.cfg.Fall, c.cfg.Rise})
-		c.verdict.Store(uint32(c.state.verdict))
 	}
 	e.Kind, e.To = ProbeDone, c.state.verdict
+	c.history.add(result, e.From != e.To, e.At)
+	c.verdict.Store(uint32(c.state.verdict))
 	c.onEvent(e)
 	if e.From != e.To {
 		e.Kind = VerdictChanged

@@ -46,7 +46,7 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			return err
 		}
 	}
-	if x.whyNot != failover.WhyNotNone && x.tried > 0 && x.tries[0].outcome.Class != failover.ClassNone && x.result != resultFailedOver {
+	if x.wanted() {
 		enc.AddString("why_not", x.whyNot.String())
 	}
 	if x.queued > 0 {
@@ -59,6 +59,12 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddInt64("bytes_out", x.sent)
 	enc.AddFloat64("total_ms", milliseconds(x.end-x.start))
 	return nil
+}
+
+// wanted reports whether the request would have failed over, had it been allowed
+// to: only then is whyNot of interest.
+func (x *exchange) wanted() bool {
+	return x.whyNot != failover.WhyNotNone && x.tried > 0 && x.tries[0].outcome.Class != failover.ClassNone && x.result != resultFailedOver
 }
 
 // attemptList is an exchange seen as the list of its attempts.

@@ -55,6 +55,9 @@ func (x *exchange) try(l *leg, nth int) failover.Outcome {
 		x.renew()
 	}
 	a.outcome = x.outcome
+	if x.outcome.Class != failover.ClassNone && !x.halted {
+		l.stats.count(x.outcome.Class)
+	}
 	if a.counts {
 		l.refusing.Store(x.outcome.Class.Unsent())
 	}
@@ -169,7 +172,10 @@ func (x *exchange) transmit() (n int, err error) {
 			n, err = x.readFirst()
 		}
 	}
-	x.last.sent = x.last.sent || err == nil || !unsentWrite(err)
+	if !x.last.sent && (err == nil || !unsentWrite(err)) {
+		x.last.sent = true
+		x.route.stats.sent[x.leg.role].Add(1)
+	}
 	if n > 0 {
 		return n, nil
 	}

@@ -54,6 +54,12 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
+// BenchmarkExchangeRemembered is the same with the last decisions kept, and so
+// many requests that not each is.
+func BenchmarkExchangeRemembered(b *testing.B) {
+	benchExchange(b, 1<<10, false, func(cfg *Config) { cfg.Remember = true })
+}
+
 // BenchmarkExchangeTLS is the same with a client that comes by TLS 1.3. What
 // is allocated is crypto/tls's, on both sides: 24 bytes for each record that it
 // has to read from a socket.
@@ -85,7 +91,7 @@ func BenchmarkHandshake(b *testing.B) {
 }
 
 // benchProxy runs a proxy until the benchmark ends.
-func benchProxy(b *testing.B, size int, secure bool) (s *Server, addr string) {
+func benchProxy(b *testing.B, size int, secure bool, changes ...func(cfg *Config)) (s *Server, addr string) {
 	url := benchOrigin(b, size)
 	g := failover.NewGroup(failover.GroupConfig{Name: "shop", PointerConfig: failover.PointerConfig{HasSecondary: true}})
 	listen := []string{"127.0.0.1:0"}
@@ -100,6 +106,9 @@ func benchProxy(b *testing.B, size int, secure bool) (s *Server, addr string) {
 		cfg.TLS.NextProtos = []string{"h2", "http/1.1"}
 	} else {
 		cfg.Listen = listen
+	}
+	for _, change := range changes {
+		change(&cfg)
 	}
 	s, err := New(cfg)
 	if err != nil {
@@ -119,8 +128,8 @@ func benchProxy(b *testing.B, size int, secure bool) (s *Server, addr string) {
 	return s, addrs[0].String()
 }
 
-func benchExchange(b *testing.B, size int, secure bool) {
-	_, addr := benchProxy(b, size, secure)
+func benchExchange(b *testing.B, size int, secure bool, changes ...func(cfg *Config)) {
+	_, addr := benchProxy(b, size, secure, changes...)
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)

@@ -17,21 +17,23 @@ func listenBeside(address string, gone []*listener, why error) (net.Listener, er
 	if len(taken) == 0 {
 		return nil, why
 	}
-	for _, l := range taken {
-		if raw, err := l.SyscallConn(); err == nil {
-			_ = share(raw, 1)
-			defer func() { _ = share(raw, 0) }()
-		}
-	}
+	shareAll(taken, 1)
+	defer shareAll(taken, 0)
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return share(raw, 1) }}
 	l, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, why
 	}
-	if raw, rerr := l.(*net.TCPListener).SyscallConn(); rerr == nil {
-		_ = share(raw, 0)
-	}
+	shareAll([]*net.TCPListener{l.(*net.TCPListener)}, 0)
 	return l, nil
+}
+
+func shareAll(listeners []*net.TCPListener, on int) {
+	for _, l := range listeners {
+		if raw, err := l.SyscallConn(); err == nil {
+			_ = share(raw, on) // a bind that fails for it says so
+		}
+	}
 }
 
 // share sets SO_REUSEPORT.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -18,7 +19,15 @@ import (
 //   - a call that was nobody's failure (the client left, our own limit) is
 //     excluded, which counts neither as a success nor as a failure.
 type breaker struct {
-	cb *gobreaker.CircuitBreaker[struct{}]
+	cb      *gobreaker.CircuitBreaker[struct{}]
+	trials  uint32
+	openFor time.Duration
+
+	// What its callback was told last, for those who only look: gobreaker itself
+	// moves when it is asked for its state.
+	made time.Time
+	last atomic.Uint32 // a gobreaker.State
+	open atomic.Int64  // when it opened, in nanoseconds since made
 }
 
 // What an attempt tells its breaker.
@@ -40,19 +49,23 @@ func newBreaker(cfg BreakerConfig, route, origin string, moves chan<- breakerMov
 		return nil
 	}
 	limit := uint32(cfg.ConsecutiveFailures)
-	return &breaker{cb: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+	b := &breaker{trials: uint32(max(cfg.HalfOpenTrials, 1)), openFor: max(cfg.OpenFor, time.Millisecond), made: time.Now()}
+	b.cb = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:        route + "/" + origin,
-		MaxRequests: uint32(max(cfg.HalfOpenTrials, 1)),
-		Timeout:     max(cfg.OpenFor, time.Millisecond),
+		MaxRequests: b.trials,
+		Timeout:     b.openFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= limit },
 		IsExcluded:  func(err error) bool { return err == errExcluded },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
+			b.open.Store(int64(time.Since(b.made)))
+			b.last.Store(uint32(to))
 			select {
 			case moves <- breakerMove{Route: route, Origin: origin, From: from.String(), To: to.String()}:
 			default:
 			}
 		},
-	})}
+	})
+	return b
 }
 
 // run calls attempt unless the breaker is open. The attempt returns nil,
@@ -69,10 +82,22 @@ func (b *breaker) run(attempt func() (struct{}, error)) {
 // refuse half-open is not foreseen.
 func (b *breaker) refuses() bool { return b != nil && b.cb.State() == gobreaker.StateOpen }
 
-// state is the breaker's state now: "closed", "open" or "half-open".
-func (b *breaker) state() string {
+// peek is the breaker's state now, "closed", "open", "half-open" or "off", and
+// whether it would refuse a request, a trial included. It changes nothing.
+func (b *breaker) peek() (state string, refuses bool) {
 	if b == nil {
-		return "closed"
+		return "off", false
 	}
-	return b.cb.State().String()
+	last := gobreaker.State(b.last.Load())
+	if last == gobreaker.StateOpen && int64(time.Since(b.made))-b.open.Load() > int64(b.openFor) {
+		last = gobreaker.StateHalfOpen // as the next request will find it
+	}
+	switch last {
+	case gobreaker.StateOpen:
+		refuses = true
+	case gobreaker.StateHalfOpen:
+		c := b.cb.Counts()
+		refuses = c.Requests-min(c.TotalExclusions, c.Requests) >= b.trials
+	}
+	return last.String(), refuses
 }

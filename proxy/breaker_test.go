@@ -12,7 +12,7 @@ import (
 // awaitBreaker waits for a state of the breaker towards an origin.
 func (g *rig) awaitBreaker(r failover.Role, state string) {
 	g.t.Helper()
-	chaos.Await(g.t, patience, state+" breaker", func() bool { return g.leg(r).breaker.state() == state })
+	chaos.Await(g.t, patience, state+" breaker", func() bool { return g.leg(r).breakerState() == state })
 }
 
 func TestOpenBreakerLetsCoveredRequestsSkipThePrimary(t *testing.T) {
@@ -107,7 +107,7 @@ func TestTrialOfAHalfOpenBreakerEndsByItsDeadline(t *testing.T) {
 	g.eu.Set(chaos.OK(10))
 	g.awaitBreaker(failover.RolePrimary, "half-open")
 	wantServed(t, g.ask(chaos.Request{}), "eu")
-	if s := g.leg(failover.RolePrimary).breaker.state(); s != "closed" {
+	if s := g.leg(failover.RolePrimary).breakerState(); s != "closed" {
 		t.Errorf("after a trial that succeeded the breaker is %s", s)
 	}
 	wantServed(t, g.ask(chaos.Request{}), "eu")
@@ -142,7 +142,7 @@ func TestClientThatLeavesIsNobodysFailure(t *testing.T) {
 		g.leave(chaos.Request{})
 		g.leave(chaos.Request{Method: "POST", BodySize: 10})
 	}
-	if s := g.leg(failover.RolePrimary).breaker.state(); s != "closed" {
+	if s := g.leg(failover.RolePrimary).breakerState(); s != "closed" {
 		t.Errorf("breaker is %s", s)
 	}
 	if n := told.n.Load(); n != 0 {
@@ -176,7 +176,7 @@ func TestClientThatStopsItsUploadIsNobodysFailure(t *testing.T) {
 			t.Errorf("got %d, %v, want 504", resp.Status, err)
 		}
 	}
-	if s := g.leg(failover.RolePrimary).breaker.state(); s != "closed" {
+	if s := g.leg(failover.RolePrimary).breakerState(); s != "closed" {
 		t.Errorf("breaker is %s", s)
 	}
 	if n := told.n.Load(); n != 0 {

@@ -100,6 +100,12 @@ type Config struct {
 	Log *zap.Logger
 	// AccessLog receives one record a request. Its core must not block. Nil: none.
 	AccessLog *zap.Logger
+	// Remember keeps the last decisions for Server.Recent.
+	Remember bool
+	// OnBreaker is told of each breaker that moves, by the words of LegStats, one
+	// call at a time and beside requests. It must not block for long; where
+	// very many move at once, some are left out. Nil: nobody is told.
+	OnBreaker func(route, origin, from, to string)
 	// OnFailure is told of each attempt that counts against its origin, so
 	// that a health checker can hurry. It is called on the request's
 	// goroutine and must return at once. Nil: nobody is told.

@@ -5,14 +5,24 @@ import "github.com/fairlead/fairlead/failover"
 // dispatch sends an admitted request where the pointer points, and from there,
 // if it must, elsewhere. When it returns the client has been answered.
 func (x *exchange) dispatch() {
-	var parkUntil int64
+	var parked int64 // until when at most; 0: it was not parked yet
 	for {
 		x.rebind()
 		x.pointer = x.route.pointer.Pointer()
-		l := x.route.legs[x.pointer.Target]
+		l, waits := x.route.first(x.pointer, x.replayable)
+		if l == nil && x.route.pointer.Pointer().Generation != x.pointer.Generation {
+			continue // the drain that left it nowhere to go has moved the pointer meanwhile
+		}
 		if l == nil {
 			x.refuse(refuseNoOrigin)
 			return
+		}
+		if waits {
+			x.leg = l
+			if !x.parkUntil(&parked) {
+				return
+			}
+			continue
 		}
 		first := x.try(l, 1)
 		switch {
@@ -41,11 +51,7 @@ func (x *exchange) dispatch() {
 			x.giveUp(first, failover.Outcome{})
 			return
 		}
-		if parkUntil == 0 {
-			parkUntil = x.srv.clock.now() + int64(x.route.policy.ParkTimeout())
-		}
-		if r := x.park(parkUntil); r != nil {
-			x.refuse(r)
+		if !x.parkUntil(&parked) {
 			return
 		}
 	}
@@ -56,6 +62,9 @@ func (x *exchange) dispatch() {
 func (x *exchange) mayFailOver(o failover.Outcome) bool {
 	switch {
 	case !x.covered || !x.route.policy.Failed(o):
+		return false
+	case x.route.legs[x.leg.role.Other()].drained():
+		x.whyNot = failover.WhyNotDrained
 		return false
 	case x.left() < failover.MinLeft:
 		x.whyNot = failover.WhyNotTimeout
@@ -121,7 +130,7 @@ func (x *exchange) giveUp(first, second failover.Outcome) {
 // other origin at once.
 func (x *exchange) sendUnsent(l *leg, first failover.Outcome) {
 	other := x.route.legs[l.role.Other()]
-	if other == nil {
+	if other == nil || other.drained() {
 		x.giveUp(first, failover.Outcome{})
 		return
 	}

@@ -79,7 +79,7 @@ type exchange struct {
 	refusal    *refusal // a response of our own; nil if it was an origin's, or none
 	status     int
 	sent       int64 // body bytes to the client
-	end        int64 // server clock; set for the log only
+	end        int64 // server clock
 	closeAfter bool  // the client's connection ends with this exchange
 }
 
@@ -298,17 +298,34 @@ func (x *exchange) release() {
 func (x *exchange) finish() {
 	x.release()
 	x.over()
-	if x.route != nil {
-		x.route.stats.count(x.result)
-		x.accepted = false
+	x.end = x.srv.clock.now()
+	if x.accepted {
+		x.account()
 	} else {
 		x.srv.refused.Add(1)
 	}
+	if x.snap.remembered > 0 {
+		x.remember()
+	}
 	if x.snap.access != nil {
-		x.end = x.srv.clock.now()
 		x.logAccess()
 	}
 	x.forget()
+}
+
+// account counts a request that its route has accepted. What failed of its
+// attempts was counted when it did.
+func (x *exchange) account() {
+	s := x.route.stats
+	s.count(x.result, x.end-x.start)
+	x.accepted = false
+	if x.last != nil && !x.halted && x.outcome.Class == failover.ClassNone {
+		x.last.leg.stats.count(failover.ClassNone)
+	}
+	if x.result == resultFailedOver && x.tries[0].outcome.Class != failover.ClassNone &&
+		x.route.policy.Classify(x.status).Class == failover.ClassNone {
+		s.saved.Add(1)
+	}
 }
 
 // forget lets go of the configuration: a connection at rest keeps none alive.
@@ -325,7 +342,7 @@ func (x *exchange) abandon() {
 	}
 	x.release()
 	if x.accepted {
-		x.route.stats.count(resultFailed)
+		x.route.stats.count(resultFailed, x.srv.clock.now()-x.start)
 		x.accepted = false
 	}
 	x.forget()

@@ -201,7 +201,7 @@ func TestOpenBreakerOfTheSecondaryIsWhyNot(t *testing.T) {
 	g := startRig(t, log.logged, breaks(3, time.Minute), alone, func(_ *rig, cfg *Config) { cfg.Groups[0].Secondary = "us" })
 	g.us.Set(chaos.Status(503))
 	g.eu.Set(chaos.Status(503))
-	for g.leg(failover.RoleSecondary).breaker.state() != "open" {
+	for g.leg(failover.RoleSecondary).breakerState() != "open" {
 		g.ask(chaos.Request{})
 		// Keep the primary's breaker closed: it must be the one that answers.
 		g.eu.Set(chaos.OK(10))
@@ -369,7 +369,7 @@ func TestConfigured4xxFailsOverAndIsNobodysFault(t *testing.T) {
 		wantStatus(t, g.ask(chaos.Request{}), 404, "us")
 	}
 	for _, role := range []failover.Role{failover.RolePrimary, failover.RoleSecondary} {
-		if s := g.leg(role).breaker.state(); s != "closed" {
+		if s := g.leg(role).breakerState(); s != "closed" {
 			t.Errorf("breaker of the %v is %s", role, s)
 		}
 	}

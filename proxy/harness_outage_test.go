@@ -66,6 +66,12 @@ func wantRetryAfter(t testing.TB, r chaos.Result) {
 // leg is the way from the first route to an origin.
 func (g *rig) leg(r failover.Role) *leg { return g.srv.current().table.routes[0].legs[r] }
 
+// breakerState is the state of a leg's breaker.
+func (l *leg) breakerState() string {
+	state, _ := l.breaker.peek()
+	return state
+}
+
 // arrivedOnce waits until a request has reached exactly one origin, whose name
 // it returns.
 func (g *rig) arrivedOnce(id string) string {

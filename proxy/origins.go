@@ -7,9 +7,47 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/fairlead/fairlead/internal/upstream"
 )
+
+// resolveWithin bounds how long those who only look wait for addresses.
+const resolveWithin = 100 * time.Millisecond
+
+// OriginStats is an origin at one moment.
+type OriginStats struct {
+	Origin string
+
+	// Open are the connections to it, idle, in use or being opened, over all
+	// routes. Limit is how many there may be, 0 for no limit.
+	Open, Limit int
+
+	// Addresses are what a new connection would try now, in that order. There are
+	// none if the name does not resolve.
+	Addresses []string
+
+	// Drained says that an operator has taken it out of service: see SetDrained.
+	Drained bool
+}
+
+// Origins reports on every origin, in the order of the configuration. It may be
+// called from any goroutine. It asks Config.Resolve for the addresses, and waits
+// no longer than 100 ms for all of them together.
+func (s *Server) Origins() []OriginStats {
+	ctx, cancel := context.WithTimeout(context.Background(), resolveWithin)
+	defer cancel()
+	origins := s.current().table.listed
+	all := make([]OriginStats, len(origins))
+	for i, o := range origins {
+		addresses, _ := o.upstream.Addresses(ctx) // why there are none is for a request or a probe to meet
+		all[i] = OriginStats{
+			Origin: o.name, Open: o.upstream.Open(), Limit: max(o.cfg.MaxConnections, 0),
+			Addresses: addresses, Drained: o.drained.Load(),
+		}
+	}
+	return all
+}
 
 // AddressesChanged says which addresses a host has now, for whoever watches DNS.
 // Of the origins with that host, in whatever case, idle connections to any

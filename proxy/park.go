@@ -10,13 +10,27 @@ import (
 // whether it accepts connections again.
 const knockEvery = 250 * time.Millisecond
 
+// parkUntil parks the request once more, within one park_timeout for all the
+// times, whose end it keeps in until. It reports whether the request goes on;
+// else the client has been answered.
+func (x *exchange) parkUntil(until *int64) bool {
+	if *until == 0 {
+		*until = x.srv.clock.now() + int64(x.route.policy.ParkTimeout())
+		x.route.stats.parked.Add(1) // requests, not times
+	}
+	if r := x.park(*until); r != nil {
+		x.refuse(r)
+		return false
+	}
+	return true
+}
+
 // park holds an unsent uncovered request, outside the permits and with its
 // body unread, until the pointer moves, the origin accepts, or until comes.
 // It returns nil when the request may be tried again, with its permit.
 func (x *exchange) park(until int64) *refusal {
 	from := x.srv.clock.now()
 	x.release()
-	x.route.stats.parked.Add(1)
 	x.route.stats.parkedNow.Add(1)
 	r := x.awaitOrigin(until)
 	x.route.stats.parkedNow.Add(-1)

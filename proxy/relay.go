@@ -245,6 +245,9 @@ func (x *exchange) breakOff(err error) {
 		if _, bad := errors.AsType[*http1.Error](err); bad {
 			x.outcome.Class = failover.ClassMalformed
 		}
+		if x.last.outcome.Class == failover.ClassNone { // else it has been counted
+			x.last.leg.stats.count(x.outcome.Class)
+		}
 		x.last.outcome = x.outcome
 		x.result = resultFailed
 		if x.snap.cfg.OnFailure != nil {

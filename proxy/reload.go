@@ -19,7 +19,7 @@ import (
 // limits apply to the next request, and to HTTP/2 with its next connection.
 //
 // A listener that is gone drains like a Server that leaves (see Leave). New ones
-// are bound before anything changes. Log, Resolve, Inherit and MaxHandshakes
+// are bound before anything changes. Log, Resolve, Inherit, OnBreaker and MaxHandshakes
 // stay what they were in New. The error may be ErrStopped.
 func (s *Server) Reload(cfg Config) error {
 	s.reloading.Lock()

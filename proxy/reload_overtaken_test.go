@@ -29,7 +29,16 @@ func TestAParkedRequestGoesToTheOriginsNewURL(t *testing.T) {
 	first := g.post(1, chaos.Request{BodySize: 10})
 	second := g.post(2, chaos.Request{BodySize: 100_000})
 	l.route(t, func(r *Route) { r.MaxBodyBytes = 1 << 30 }) // wakes them for nothing
-	g.awaitStats("both parked again", func(s RouteStats) bool { return s.ParkedNow == 2 && s.Parked == 4 })
+	g.awaitStats("both parked again", func(s RouteStats) bool {
+		n := uint64(0)
+		for _, c := range g.srv.Legs()[0].Attempts {
+			n += c.Count
+		}
+		return n == 4 && s.ParkedNow == 2
+	})
+	if n := g.stats().Parked; n != 2 {
+		t.Errorf("%d requests were parked, want each counted once", n)
+	}
 	l.reload(t, func(cfg *Config) { cfg.Origins[0].URL = ap.URL() })
 	var results []chaos.Result
 	for _, answer := range []<-chan chaos.Result{first, second} {

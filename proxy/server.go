@@ -24,7 +24,7 @@ var ErrStopped = errors.New("the server is stopping")
 // Server is the proxy. Make it with New, bind it with Listen, run it with Run.
 // Its methods may be called from any goroutine.
 type Server struct {
-	cfg      Config                   // what can't be reloaded of it: Log, Resolve, Inherit, MaxHandshakes
+	cfg      Config                   // what can't be reloaded of it: Log, Resolve, Inherit, OnBreaker, MaxHandshakes
 	live     atomic.Pointer[snapshot] // all else
 	clock    *clock
 	instance []byte // this instance's name in CDN-Loop
@@ -36,6 +36,7 @@ type Server struct {
 	conns   roster
 	seats   *seats
 	refused atomic.Uint64 // requests that no route accepted
+	strays  memory        // what no route remembers
 	hurry   chan struct{} // closed when a drain is to end idle connections
 	force   chan struct{} // closed when a drain is to end all
 	forced  sync.Once
@@ -202,6 +203,9 @@ func (s *Server) logMoves(stop <-chan struct{}) {
 		case m := <-s.moves:
 			s.log.Info("breaker moved", zap.String("route", m.Route), zap.String("origin", m.Origin),
 				zap.String("from", m.From), zap.String("to", m.To))
+			if s.cfg.OnBreaker != nil {
+				s.cfg.OnBreaker(m.Route, m.Origin, m.From, m.To)
+			}
 		}
 	}
 }

@@ -17,16 +17,18 @@ import (
 // place. An exchange keeps the one that was there when it began, unless its
 // route was bound anew (see rebind).
 type snapshot struct {
-	cfg      Config
-	maxHead  int
-	clients  int // connections at most
-	origins  int // connections to origins at most
-	table    *table
-	trust    *trust        // whose identity fields are believed; the same one until it changes
-	access   zapcore.Core  // nil: no access log
-	tls      *tls.Config   // of connections to TLS listeners; nil without
-	http2    *http2.Server // of connections that begin now
-	replaced chan struct{} // closed when another one takes its place
+	cfg     Config
+	maxHead int
+	clients int // connections at most
+	origins int // connections to origins at most
+	table   *table
+	trust   *trust       // whose identity fields are believed; the same one until it changes
+	access  zapcore.Core // nil: no access log
+	// remembered is how many decisions of each kind a route remembers; 0: none.
+	remembered int
+	tls        *tls.Config   // of connections to TLS listeners; nil without
+	http2      *http2.Server // of connections that begin now
+	replaced   chan struct{} // closed when another one takes its place
 }
 
 // current is the configuration that is at work now.
@@ -64,6 +66,9 @@ func (s *Server) newSnapshot(cfg *Config, old *snapshot) (*snapshot, error) {
 		return nil, err
 	}
 	n.table = table
+	if cfg.Remember {
+		n.remembered = rememberedOf(len(table.routes))
+	}
 	if old != nil && slices.Equal(old.trust.peers, cfg.TrustedProxies) {
 		n.trust = old.trust
 	} else {

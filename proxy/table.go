@@ -24,6 +24,7 @@ type table struct {
 	routes  []*routeState
 	named   map[string]*routeState  // by name; for requests that a reload overtakes
 	origins map[string]*originState // by name; for what is outside of requests
+	listed  []*originState          // in the order of the configuration
 	pools   []*upstream.Pool        // of all legs
 }
 
@@ -40,8 +41,9 @@ type routeState struct {
 	limits      limits
 
 	// These stay through reloads.
-	bulk  *bulkhead.Bulkhead
-	stats *routeStats
+	bulk   *bulkhead.Bulkhead
+	stats  *routeStats
+	memory *memory
 }
 
 // limits are what a route asks of objects that stay through reloads.
@@ -61,6 +63,7 @@ type leg struct {
 	pool     *upstream.Pool
 	breaker  *breaker
 	refusing *atomic.Bool // the last failure was one to connect
+	stats    *legStats
 }
 
 // originState is an origin as all routes share it.
@@ -77,10 +80,14 @@ type originState struct {
 	upstream *upstream.Origin
 	gate     *gate
 	knocker  *upstream.Pool
+	drained  *atomic.Bool // an operator has taken it out of service
 }
 
-// knock reports whether the origin accepts a connection.
+// knock reports whether the origin accepts a connection, and may.
 func (l *leg) knock(ctx context.Context) error {
+	if l.drained() {
+		return errDrained
+	}
 	c, err := l.origin.knocker.Dial(ctx)
 	if err != nil {
 		return err
@@ -106,6 +113,7 @@ func newTable(cfg *Config, old *table, moves chan<- breakerMove, budget *upstrea
 			continue
 		}
 		t.origins[o.name] = o
+		t.listed = append(t.listed, o)
 	}
 	for i := range cfg.Groups {
 		b.groups[cfg.Groups[i].Name] = &cfg.Groups[i]
@@ -185,9 +193,9 @@ func (b *tableBuilder) route(r *Route) (*routeState, error) {
 	}
 	before := b.old.named[r.Name]
 	if before != nil {
-		rs.bulk, rs.stats = before.bulk, before.stats
+		rs.bulk, rs.stats, rs.memory = before.bulk, before.stats, before.memory
 	} else {
-		rs.bulk, rs.stats = bulkhead.New(r.Bulkhead), &routeStats{}
+		rs.bulk, rs.stats, rs.memory = bulkhead.New(r.Bulkhead), &routeStats{}, &memory{}
 	}
 	for role, name := range map[failover.Role]string{failover.RolePrimary: g.Primary, failover.RoleSecondary: g.Secondary} {
 		if name == "" && role == failover.RoleSecondary {
@@ -212,6 +220,9 @@ func (b *tableBuilder) leg(r *Route, role failover.Role, o *originState, before 
 		l.pool, l.refusing = b.pool(o.upstream, r.Bulkhead.MaxConcurrent), new(atomic.Bool)
 	}
 	b.table.pools = append(b.table.pools, l.pool)
+	if l.stats = before.statsOf(o.name, role); l.stats == nil {
+		l.stats = &legStats{}
+	}
 	if was != nil && before.limits.breaker == r.Breaker {
 		l.breaker = was.breaker
 	} else {
@@ -228,6 +239,21 @@ func (r *routeState) legTo(o *originState) *leg {
 	for _, l := range r.legs {
 		if l != nil && l.origin.upstream == o.upstream {
 			return l
+		}
+	}
+	return nil
+}
+
+// statsOf are the counters of the route's leg to the origin of a name, or nil.
+// They go on whatever server it is now. A group of one origin in both roles has
+// two legs to it, so the role is looked at first.
+func (r *routeState) statsOf(origin string, role failover.Role) *legStats {
+	if r == nil {
+		return nil
+	}
+	for _, l := range []*leg{r.legs[role], r.legs[role.Other()]} {
+		if l != nil && l.origin.name == origin {
+			return l.stats
 		}
 	}
 	return nil
@@ -253,7 +279,13 @@ func (b *tableBuilder) origin(o *Origin) (*originState, error) {
 	case HostLiteral:
 		s.host = []byte(o.HostLiteral)
 	}
-	if was := b.old.origins[o.Name]; was != nil && was.cfg.URL == o.URL && was.cfg.TLS == o.TLS {
+	was := b.old.origins[o.Name]
+	if was != nil {
+		s.drained = was.drained // also if it is another server now: nobody has put it back into service
+	} else {
+		s.drained = &atomic.Bool{}
+	}
+	if was != nil && was.cfg.URL == o.URL && was.cfg.TLS == o.TLS {
 		s.upstream, s.gate, s.knocker = was.upstream, was.gate, was.knocker
 		return s, nil
 	}
@@ -338,7 +370,7 @@ func (t *table) replace(old *table) (gone []*routeState) {
 		r.bulk.Resize(r.limits.bulkhead)
 		for _, l := range r.legs {
 			if l != nil {
-				l.pool.SetMaxIdle(r.limits.bulkhead.MaxConcurrent)
+				l.keepIdle(r)
 				used[l.pool] = true
 			}
 		}

@@ -116,10 +116,15 @@ func drawSnapshot(t *rapid.T) Snapshot {
 			Reason: name.Draw(t, "reason"), Hold: time.Duration(rapid.Int64().Draw(t, "hold")),
 			PrimaryVerdict: verdict.Draw(t, "primary verdict"), SecondaryVerdict: verdict.Draw(t, "secondary verdict"),
 			Pin: name.Draw(t, "pin"), PinUntil: at.Draw(t, "pin until"),
-			Lead: name.Draw(t, "lead"),
+			Lead:      name.Draw(t, "lead"),
+			PinReason: name.Draw(t, "pin reason"), PinBy: name.Draw(t, "pin by"),
 		}
 	})
-	return Snapshot{Saved: at.Draw(t, "saved"), Groups: rapid.SliceOfN(group, 0, 4).Draw(t, "groups")}
+	s := Snapshot{Saved: at.Draw(t, "saved"), Groups: rapid.SliceOfN(group, 0, 4).Draw(t, "groups")}
+	if rapid.Bool().Draw(t, "any drained") {
+		s.Drained = rapid.SliceOfN(name, 1, 4).Draw(t, "drained")
+	}
+	return s
 }
 
 func TestWhatIsDecodedIsWhatWasEncoded(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 type Snapshot struct {
 	Saved  time.Time `json:"saved"` // when it was true
 	Groups []Group   `json:"groups"`
+	// Drained are the origins that an operator has taken out of service.
+	Drained []string `json:"drained,omitempty"`
 }
 
 // Group is the state of one group's pointer. Origins go by their names, so that
@@ -30,7 +32,9 @@ type Group struct {
 	Pin      string    `json:"pin,omitempty"`      // the origin that an operator fixed; empty: not pinned
 	PinUntil time.Time `json:"pin_until,omitzero"` // when the pin ends; zero: only by hand
 
-	Lead string `json:"lead,omitempty"` // the origin that a followed pointer is at; empty: none is followed
+	Lead      string `json:"lead,omitempty"`       // the origin that a followed pointer is at; empty: none is followed
+	PinReason string `json:"pin_reason,omitempty"` // why, in the words of whoever pinned it
+	PinBy     string `json:"pin_by,omitempty"`
 }
 
 // Verdict is what was known of one origin's health.

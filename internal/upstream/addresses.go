@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"net/netip"
 	"time"
 )
@@ -24,6 +25,23 @@ func (o *Origin) SetAddresses(addrs []netip.Addr) {
 		c.retire()
 	}
 	o.chooser.forget(ips, time.Now())
+}
+
+// Addresses lists what the next Dial would try, in its order and written as
+// Remote does. It asks Resolve, and leaves whose turn it is as it was. The error
+// is a [*DialError].
+func (o *Origin) Addresses(ctx context.Context) ([]string, error) {
+	targets, err := o.targets(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]string, len(targets))
+	for i, t := range targets {
+		if list[i] = t.address; o.cfg.Network == "unix" {
+			list[i] = "unix:" + t.address
+		}
+	}
+	return list, nil
 }
 
 // readdress sets the addresses and takes the idle connections to any other out
