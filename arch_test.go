@@ -57,6 +57,23 @@ func TestImportRulesHold(t *testing.T) {
 			},
 			allows: func(imported string) bool { return !strings.HasPrefix(imported, "net/http") },
 		},
+		{
+			name:    "the admin server knows the API's documents and the standard library",
+			why:     "it asks a Backend, so that it can be tested with a fake one, and no decision can hide in it",
+			applies: func(pkg, _ string) bool { return pkg == "internal/admin" },
+			allows: func(imported string) bool {
+				first, _, _ := strings.Cut(imported, "/")
+				return imported == module+"internal/adminapi" || !strings.Contains(first, ".")
+			},
+		},
+		{
+			name:    "only cmd imports the admin server",
+			why:     "the data plane must have no way to it",
+			applies: func(pkg, _ string) bool { return !strings.HasPrefix(pkg, "cmd/") },
+			allows: func(imported string) bool {
+				return imported != module+"internal/admin" && !strings.HasPrefix(imported, module+"internal/admin/")
+			},
+		},
 		oneDoor("github.com/sony/gobreaker/v2", "proxy/breaker.go"),
 		oneDoor("github.com/pelletier/go-toml/v2", "config/toml.go"),
 		oneDoor("github.com/pelletier/go-toml/v2/unstable", "config/toml.go"),
@@ -64,6 +81,9 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/pires/go-proxyproto", "internal/proxyproto/proxyproto.go"),
 		oneDoor("golang.org/x/net/http2/hpack", "internal/http2/wire.go"),
 		oneDoor("github.com/KimMachineGun/automemlimit/memlimit", "internal/memlimit/memlimit.go"),
+		oneDoor("github.com/prometheus/client_golang/prometheus", "internal/metrics/prometheus.go"),
+		oneDoor("github.com/prometheus/client_golang/prometheus/collectors", "internal/metrics/prometheus.go"),
+		oneDoor("github.com/prometheus/common/expfmt", "internal/metrics/prometheus.go"),
 		oneDoor("golang.org/x/net/ipv4", "internal/nameserver/udp_linux.go"),
 		oneDoor("golang.org/x/net/ipv6", "internal/nameserver/udp_linux.go"),
 		{
@@ -102,7 +122,7 @@ func TestImportRulesHold(t *testing.T) {
 	}
 }
 
-var leaves = []string{"config", "bulkhead", "failover", "health", "internal/adminapi", "internal/http1", "internal/http2", "internal/proxyproto", "internal/route", "internal/statefile", "internal/handover", "internal/systemd", "internal/filestamp"}
+var leaves = []string{"config", "bulkhead", "failover", "health", "internal/adminapi", "internal/metrics", "internal/http1", "internal/http2", "internal/proxyproto", "internal/route", "internal/statefile", "internal/handover", "internal/systemd", "internal/filestamp"}
 
 type rule = struct {
 	name    string

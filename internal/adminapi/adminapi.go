@@ -300,12 +300,19 @@ type ReloadResult struct {
 	Changed []string   `json:"changed"` // "routes_added: api", one a line
 }
 
-// Error is the body of every answer of 400 and above.
+// SessionRequest is POST /v1/session, which answers with a cookie and no
+// document.
+type SessionRequest struct {
+	// Token is the one of token_file.
+	Token string `json:"token"`
+}
+
+// Error is the body of every answer of 400 and above, but for /readyz.
 type Error struct {
 	// Code is "bad_request", "unauthorized", "forbidden", "not_found",
 	// "method_not_allowed", "stale", "no_healthy_origin", "pinned", "following",
-	// "primary_down", "bad_config", "too_large", "unsupported_media_type" or
-	// "internal".
+	// "primary_down", "bad_config", "too_large", "unsupported_media_type",
+	// "busy" or "internal".
 	Code string `json:"code"`
 	// Text says what is wrong and what to do, in a sentence or two.
 	Text string `json:"text"`
