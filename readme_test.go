@@ -11,7 +11,7 @@ import (
 )
 
 // guides are the documents that send a newcomer to files, targets and tests.
-var guides = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/configuration.md", "docs/performance.md"}
+var guides = []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/configuration.md", "docs/operating.md", "docs/metrics.md", "docs/performance.md"}
 
 func TestTheReadmeShowsTheFileThatItNames(t *testing.T) {
 	_, rest, found := strings.Cut(read(t, "README.md"), "```toml\n")
@@ -76,12 +76,13 @@ func TestEveryTestThatTheGuidesNameExists(t *testing.T) {
 	}
 }
 
-// namedFiles returns the targets of a document's links that stay in the
+// namedFiles returns the targets of a document's links and pictures that stay in the
 // repository, and whatever stands between backquotes and looks like the path of
 // a file or folder of ours.
 func namedFiles(text string) []string {
 	var names []string
-	for _, link := range submatches(text, `\]\(([^)#]+)[^)]*\)`) {
+	links := slices.Concat(submatches(text, `\]\(([^)#]+)[^)]*\)`), submatches(text, `src(?:set)?="([^"]+)"`))
+	for _, link := range links {
 		if !strings.Contains(link, "://") {
 			names = append(names, link)
 		}

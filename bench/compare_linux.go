@@ -89,7 +89,11 @@ func (p *proxy) closedLoop(ctx context.Context, size int64, conns int, o options
 		return nil, err
 	}
 	defer l.close()
-	return l.closedLoop(ctx, o.warmup(), o.Duration, p.cpu)
+	w, err := l.closedLoop(ctx, o.warmup(), o.Duration, p.cpu)
+	if err == nil {
+		err = p.metrics.err()
+	}
+	return w, err
 }
 
 func openCell(ctx context.Context, p *proxy, size *sizeResult, r *proxyResult, o options) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -135,7 +136,8 @@ func caddyConf(s setup) string {
 `, s.Listen, s.Origin, upstreamIdle, clientIdle, policies, certificates)
 }
 
-// fairleadConf is fairlead with all that it is for: a secondary, health checks, a bulkhead and a breaker on each route.
+// fairleadConf is fairlead with all that it is for: a secondary, health checks, a bulkhead and a breaker on each route, and
+// an admin listener with metrics, which are read while it is measured.
 func fairleadConf(s setup) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[server]\n%s\nidle_timeout = %q\n", fairleadListen(s), clientIdle)
@@ -146,6 +148,7 @@ func fairleadConf(s setup) string {
 	if s.AccessLog != "" {
 		fmt.Fprintf(&b, "output = %q\n", s.AccessLog)
 	}
+	fmt.Fprintf(&b, "\n[admin]\nlisten = %q\n", "unix:"+adminSocket(s.Folder))
 	for _, origin := range [][2]string{{"first", s.Origin}, {"second", s.Second}} {
 		fmt.Fprintf(&b, "\n[origins.%s]\nurl = \"http://%s\"\n\n[origins.%s.health]\npath = \"/healthz\"\n", origin[0], origin[1], origin[0])
 	}
@@ -160,6 +163,9 @@ func fairleadConf(s setup) string {
 	}
 	return b.String()
 }
+
+// adminSocket is where operators and their tools reach fairlead.
+func adminSocket(folder string) string { return filepath.Join(folder, "admin.sock") }
 
 func fairleadListen(s setup) string {
 	if s.Certificate == "" {

@@ -18,6 +18,9 @@ idle_timeout = "300s"
 [log]
 access = false
 
+[admin]
+listen = "unix:/scratch/admin.sock"
+
 [origins.first]
 url = "http://127.0.0.1:2000"
 

@@ -26,8 +26,15 @@ type contender struct {
 type proxy struct {
 	contender
 	*process
-	addr netip.AddrPort
-	pids []int
+	addr    netip.AddrPort
+	pids    []int
+	metrics *scraper // nil without metrics
+}
+
+// stop ends the proxy, and who reads its metrics.
+func (p *proxy) stop() {
+	p.metrics.stop()
+	p.process.stop()
 }
 
 func (p *proxy) cpu() (time.Duration, error) { return cpuOf(p.pids) }
@@ -206,7 +213,7 @@ func (s *session) start(ctx context.Context, c contender) (*proxy, error) {
 
 func (s *session) startOnce(ctx context.Context, c contender) (*proxy, error) {
 	var child *process
-	var addr string
+	var addr, socket string
 	var err error
 	if c.Key == "reverseproxy" {
 		var addrs []string
@@ -220,7 +227,7 @@ func (s *session) startOnce(ctx context.Context, c contender) (*proxy, error) {
 			return nil, err
 		}
 		var cmd command
-		if cmd, err = s.prepare(c, addr); err == nil {
+		if cmd, socket, err = s.prepare(c, addr); err == nil {
 			child, err = startProcess(c.Key, cmd, s.cores.Proxy, s.folder, nil)
 		}
 	}
@@ -234,6 +241,9 @@ func (s *session) startOnce(ctx context.Context, c contender) (*proxy, error) {
 	if err == nil {
 		p.pids, err = p.tree()
 	}
+	if err == nil && socket != "" {
+		p.metrics, err = startScraper(ctx, socket, scrapeEvery(c.Setup.Routes))
+	}
 	if err != nil {
 		child.stop()
 		return nil, fmt.Errorf("start %s: %w\n%s", c.Key, err, child.complaint())
@@ -241,14 +251,15 @@ func (s *session) startOnce(ctx context.Context, c contender) (*proxy, error) {
 	return p, nil
 }
 
-// prepare writes the contender's configuration and says how to start it.
-func (s *session) prepare(c contender, listen string) (command, error) {
+// prepare writes the contender's configuration and says how to start it, and the socket at which its metrics are, if it has
+// any.
+func (s *session) prepare(c contender, listen string) (cmd command, metrics string, err error) {
 	folder, err := os.MkdirTemp(s.folder, c.Key+"-")
 	if err != nil {
-		return command{}, err
+		return command{}, "", err
 	}
 	if err := os.Chmod(folder, 0o755); err != nil { // nginx's worker may be another user
-		return command{}, err
+		return command{}, "", err
 	}
 	cfg := c.Setup
 	cfg.Listen, cfg.Origin, cfg.Second = listen, s.originAddr, s.secondAddr
@@ -256,10 +267,10 @@ func (s *session) prepare(c contender, listen string) (command, error) {
 	file := filepath.Join(folder, "config")
 	one := []string{"GOMAXPROCS=1"}
 	var text string
-	var cmd command
 	switch c.Key {
 	case "fairlead":
 		text, cmd = fairleadConf(cfg), command{[]string{c.program, "run", "-c", file}, one}
+		metrics = adminSocket(folder)
 	case "nginx":
 		text, cmd = nginxConf(cfg), command{[]string{c.program, "-e", "stderr", "-p", folder, "-c", file}, nil}
 	case "haproxy":
@@ -267,7 +278,7 @@ func (s *session) prepare(c contender, listen string) (command, error) {
 	case "caddy":
 		text, cmd = caddyConf(cfg), command{[]string{c.program, "run", "--config", file}, append(one, "HOME="+folder, "XDG_CONFIG_HOME="+folder, "XDG_DATA_HOME="+folder)}
 	}
-	return cmd, os.WriteFile(file, []byte(text), 0o644)
+	return cmd, metrics, os.WriteFile(file, []byte(text), 0o644)
 }
 
 // freePort is an address on the loopback interface that nobody listened on a moment ago.

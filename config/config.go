@@ -17,9 +17,12 @@ type Config struct {
 	// Nameserver is nil where there is no [nameserver] table: nothing is
 	// answered over DNS.
 	Nameserver *Nameserver
-	Origins    []Origin
-	Groups     []Group
-	Routes     []Route
+	// Admin is nil where there is no [admin] table: nobody can ask or change
+	// anything over a socket.
+	Admin   *Admin
+	Origins []Origin
+	Groups  []Group
+	Routes  []Route
 }
 
 // Origin returns the origin of that name, or nil. The names that groups hold
@@ -28,6 +31,16 @@ func (c *Config) Origin(name string) *Origin {
 	for i := range c.Origins {
 		if c.Origins[i].Name == name {
 			return &c.Origins[i]
+		}
+	}
+	return nil
+}
+
+// Route returns the route of that name, or nil.
+func (c *Config) Route(name string) *Route {
+	for i := range c.Routes {
+		if c.Routes[i].Name == name {
+			return &c.Routes[i]
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func testOptions() Options {
 var madeFiles = sync.OnceValue(func() map[string][]byte {
 	certPEM, keyPEM := makeCertificate()
 	_, otherPEM := makeCertificate()
-	return map[string][]byte{"site.pem": certPEM, "site.key": keyPEM, "other.key": otherPEM}
+	return map[string][]byte{"site.pem": certPEM, "site.key": keyPEM, "other.key": otherPEM, "token": []byte("0123456789abcdef\n"), "short.token": []byte("  secret\n")}
 })
 
 func makeCertificate() (certPEM, keyPEM []byte) {

@@ -50,6 +50,7 @@ func allFields() map[string]fields {
 		"[log]":                   logFields(new(Log)),
 		"[resolver]":              resolverFields(new(Resolver)),
 		"[nameserver]":            nameserverFields(new(Nameserver)),
+		"[admin]":                 adminFields(new(Admin)),
 		"[origins.NAME]":          originFields(new(Origin)),
 		"[origins.NAME.health]":   healthFields(new(Health)),
 		"[groups.NAME]":           groupFields(new(Group)),
@@ -121,6 +122,8 @@ listen = "127.0.0.1:5353"
 zone = "failover.example."
 ns = ["ns1.failover.example."]
 #[nameserver]
+[admin]
+#[admin]
 `
 
 func TestTheDocumentedDefaultsAreTheRealOnes(t *testing.T) {
@@ -160,6 +163,11 @@ func sameConfig(a, b *Config) bool {
 		}
 		if len(n.Server.ProxyProtocol) == 0 {
 			n.Server.ProxyProtocol = nil
+		}
+		if len(n.Admin.Hosts) == 0 {
+			admin := *n.Admin
+			admin.Hosts = nil
+			n.Admin = &admin
 		}
 		if len(n.Nameserver.NSAddresses) == 0 {
 			ns := *n.Nameserver
@@ -309,7 +317,7 @@ func TestTheFullExamplesSayEveryKeyWithItsDefault(t *testing.T) {
 		}
 	}
 	for _, row := range documentation(t) {
-		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" && row.key != "follow" && row.key != "client_ca" {
+		if !said[row.table+row.key] && row.key != "sni" && row.key != "ca" && row.key != "follow" && row.key != "client_ca" && row.key != "token_file" {
 			t.Errorf("%s %s is not in the example", row.table, row.key)
 		}
 	}

@@ -25,6 +25,9 @@ type Options struct {
 	// ReadFile reads a PEM file that the configuration names: a CA, a certificate,
 	// a key. Nil means ReadFile of this package.
 	ReadFile func(path string) ([]byte, error)
+	// OnRead is told the bytes that Load has read, which must not be kept. Nil:
+	// nobody is.
+	OnRead func(data []byte)
 }
 
 // PatternProblem is something that is wrong with a route's pattern.
@@ -48,6 +51,9 @@ func Load(path string, opt Options) (*Config, error) {
 	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if opt.OnRead != nil {
+		opt.OnRead(data)
 	}
 	return Parse(path, data, opt)
 }
@@ -215,6 +221,7 @@ var headers = map[string]string{
 	"log":        "[log]",
 	"resolver":   "[resolver]",
 	"nameserver": "[nameserver]",
+	"admin":      "[admin]",
 	"origins":    "[origins.NAME]",
 	"groups":     "[groups.NAME]",
 	"routes":     "[[routes]]",
@@ -237,7 +244,7 @@ func (d *decoder) unknownAtTop(e *entry, meant string, homes []string) {
 	case meant != "":
 		d.report(e.at, "%s is an unknown %s; did you mean %s?", label, what, headers[meant])
 	default:
-		d.report(e.at, "%s is an unknown %s; a file has the tables [server], [log], [resolver], [nameserver], [origins.NAME], [groups.NAME] and [[routes]]", label, what)
+		d.report(e.at, "%s is an unknown %s; a file has the tables [server], [log], [resolver], [nameserver], [admin], [origins.NAME], [groups.NAME] and [[routes]]", label, what)
 	}
 }
 
@@ -253,6 +260,7 @@ func homes() map[string][]string {
 		{"[log]", logFields(new(Log))},
 		{"[resolver]", resolverFields(new(Resolver))},
 		{"[nameserver]", nameserverFields(new(Nameserver))},
+		{"[admin]", adminFields(new(Admin))},
 		{"[origins.NAME]", originFields(new(Origin))},
 		{"[origins.NAME.health]", healthFields(new(Health))},
 		{"[groups.NAME]", groupFields(new(Group))},
@@ -273,6 +281,7 @@ func (d *decoder) rootFields() fields {
 		"log":        topTable("log", logFields(&d.cfg.Log)),
 		"resolver":   topTable("resolver", resolverFields(&d.cfg.Resolver)),
 		"nameserver": (*decoder).nameserver,
+		"admin":      (*decoder).admin,
 		"origins":    namedTables("origin", "origins", (*decoder).origin),
 		"groups":     namedTables("group", "groups", (*decoder).group),
 		"routes":     (*decoder).allRoutes,
@@ -366,8 +375,13 @@ func (d *decoder) roots(v value, path string) (string, *x509.CertPool) {
 	return path, pool
 }
 
-// pemFile reads a file that v names. An error has been reported.
+// pemFile reads a PEM file that v names. An error has been reported.
 func (d *decoder) pemFile(v value, path string) ([]byte, error) {
+	return d.readFile(v, path, "a PEM file")
+}
+
+// readFile reads a file that v names. An error has been reported.
+func (d *decoder) readFile(v value, path, what string) ([]byte, error) {
 	pem, err := d.opt.ReadFile(path)
 	if err == nil {
 		return pem, nil
@@ -375,7 +389,7 @@ func (d *decoder) pemFile(v value, path string) ([]byte, error) {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err
 	}
-	d.reject(v, "%s can't be read: %s; write the path of a PEM file, relative paths begin at this file's folder", showText(path), showText(err.Error()))
+	d.reject(v, "%s can't be read: %s; write the path of %s, relative paths begin at this file's folder", showText(path), showText(err.Error()), what)
 	return nil, err
 }
 

@@ -209,6 +209,10 @@ ns = ["NS1.failover.example", "ns.other.example."]
 ns_addresses = ["192.0.2.1", "2001:db8::1"]
 admin = "dns@Other.example"
 rate_limit = 0
+[admin]
+listen = "192.0.2.1:9900"
+token_file = "token"
+hosts = ["Fairlead.internal"]
 [origins.eu]
 url = "https://eu.example:8443"
 host = "shop.example"
@@ -281,6 +285,7 @@ breaker = { consecutive_failures = 0, open_for = "1m", half_open_trials = 2 }
 			NSAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
 			Admin:       "dns.other.example.",
 		},
+		Admin: &Admin{Listen: "192.0.2.1:9900", TokenFile: filepath.Join("etc", "token"), Hosts: []string{"fairlead.internal"}},
 		Origins: []Origin{
 			{
 				Name: "eu", URL: "https://eu.example:8443", Scheme: "https", Network: "tcp", Address: "eu.example:8443", Authority: "eu.example:8443",

@@ -36,6 +36,7 @@ func (d *decoder) validate() {
 	d.checkTLS()
 	d.checkProxyProtocol()
 	d.checkState()
+	d.checkAdmin()
 	for i := range d.cfg.Origins {
 		d.checkOrigin(i)
 	}

@@ -29,6 +29,20 @@ func TestWrongUsageIsExplainedOnStderrAlone(t *testing.T) {
 		{give: []string{"demo", "--twice"}, want: "fairlead demo: flag provided but not defined: -twice\n"},
 		{give: []string{"version", "now"}, want: "fairlead version: unexpected argument \"now\"\n"},
 		{give: []string{"help", "fly"}, want: "fairlead help: unknown command \"fly\"\n"},
+		{give: []string{"pin"}, want: "fairlead pin: missing: GROUP and ORIGIN\nRun \"fairlead help pin\" for its flags and arguments.\n"},
+		{give: []string{"pin", "shop"}, want: "fairlead pin: missing: ORIGIN\n"},
+		{give: []string{"pin", "shop", ""}, want: "fairlead pin: ORIGIN is empty\n"},
+		{give: []string{"pin", "shop", "us", "now"}, want: "fairlead pin: unexpected argument \"now\"\n"},
+		{give: []string{"pin", "shop", "us", "--for", "soon"}, want: "fairlead pin: invalid value \"soon\" for flag -for: write a time such as 30m or 2h\n"},
+		{give: []string{"pin", "shop", "us", "--for", "-1m"}, want: "fairlead pin: invalid value \"-1m\" for flag -for: write a time"},
+		{give: []string{"unpin", "shop", "--force"}, want: "fairlead unpin: flag provided but not defined: -force\n"},
+		{give: []string{"status", "--admin", "9900"}, want: "fairlead status: --admin: \"9900\" is no address: write host:port"},
+		{give: []string{"events", "--kind", "flop"}, want: "fairlead events: invalid value \"flop\" for flag -kind: there is no kind \"flop\", but start, flip"},
+		{give: []string{"events", "-n", "-1"}, want: "fairlead events: -n must be from 0 to 1000\n"},
+		{give: []string{"requests", "-n", "0"}, want: "fairlead requests: -n must be from 1 to 1000\n"},
+		{give: []string{"explain", "GET"}, want: "fairlead explain: missing: URL\n"},
+		{give: []string{"completion"}, want: "fairlead completion: missing: the shell, one of bash, zsh, fish\n"},
+		{give: []string{"completion", "tcsh"}, want: "fairlead completion: there is no script for \"tcsh\", but for bash, zsh, fish\n"},
 		{give: []string{"help", "run", "check"}, want: "fairlead help: unexpected argument \"check\"\n"},
 	}
 	for _, tt := range tests {
@@ -48,7 +62,7 @@ func TestHelpSaysEverythingHoweverItIsAskedFor(t *testing.T) {
 	}{
 		{
 			ways: [][]string{{"help"}, {"-h"}, {"--help"}},
-			want: []string{"run [-c FILE]", "check FILE", "demo [--once]", "version", "help [COMMAND]"},
+			want: []string{"run [-c FILE]", "check FILE", "demo [--once]", "version", "help [COMMAND]", "status", "pin GROUP ORIGIN", "drain ORIGIN"},
 		},
 		{
 			ways: [][]string{{"help", "run"}, {"run", "-h"}, {"run", "--help"}, {"run", "-c", "x", "--help"}},
@@ -56,6 +70,17 @@ func TestHelpSaysEverythingHoweverItIsAskedFor(t *testing.T) {
 		},
 		{ways: [][]string{{"help", "check"}, {"check", "-h"}, {"check", "--help"}}, want: []string{"FILE:LINE:COLUMN", "Example:"}},
 		{ways: [][]string{{"help", "demo"}, {"demo", "-h"}, {"demo", "--help"}}, want: []string{"--once", "NO_COLOR", "Ctrl-C", "Example:"}},
+		{ways: [][]string{{"help", "status"}, {"status", "-h"}, {"status", "--json", "--help"}}, want: []string{"--watch", "NO_COLOR", "COLUMNS", "FAIRLEAD_ADMIN", "FAIRLEAD_TOKEN_FILE", "127.0.0.1:9900", "Example:"}},
+		{ways: [][]string{{"help", "events"}, {"events", "-h"}}, want: []string{"-f ", "--kind KIND", "Ctrl-C", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "requests"}, {"requests", "-h"}}, want: []string{"--failed", "--route ROUTE", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "explain"}, {"explain", "-h"}, {"explain", "GET", "-h"}}, want: []string{"METHOD URL", "--host HOST", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "pin"}, {"pin", "-h"}, {"pin", "shop", "us", "--help"}}, want: []string{"--for TIME", "--reason TEXT", "--force", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "unpin"}, {"unpin", "-h"}}, want: []string{"GROUP", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "failback"}, {"failback", "-h"}}, want: []string{"failback_after", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "drain"}, {"drain", "-h"}}, want: []string{"ORIGIN", "--force", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "ready"}, {"ready", "-h"}}, want: []string{"ORIGIN", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "reload"}, {"reload", "-h"}}, want: []string{"configuration", "--admin", "Example:"}},
+		{ways: [][]string{{"help", "completion"}, {"completion", "-h"}}, want: []string{"bash", "zsh", "fish", "Example:"}},
 		{ways: [][]string{{"help", "version"}, {"version", "-h"}, {"--version", "-h"}}, want: []string{"version of Go", "Example:"}},
 		{ways: [][]string{{"help", "help"}, {"help", "-h"}}, want: []string{"help [COMMAND]", "Example:"}},
 	}

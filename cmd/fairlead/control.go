@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/filestamp"
 	"github.com/fairlead/fairlead/internal/handover"
 	"github.com/fairlead/fairlead/internal/systemd"
@@ -36,6 +37,10 @@ type control struct {
 	deciding sync.Mutex // held while it is open whether another process takes over
 	left     bool       // guarded by deciding: one has
 	ending   bool       // guarded by deciding: none will, since this one ends
+
+	operator *operator
+	asks     <-chan reloadAsk // reloads that somebody waits for
+	gone     chan<- struct{}  // closed once nobody obeys any more
 
 	cfg    *config.Config   // at work
 	loaded look             // at its files before they were last read; of more of them while the last reload failed
@@ -63,6 +68,7 @@ func (l look) and(files []string) look {
 // run obeys from when the service has begun until ctx ends or another process has
 // taken over.
 func (c *control) run(ctx context.Context) {
+	defer close(c.gone)
 	select {
 	case <-ctx.Done():
 		return
@@ -77,10 +83,13 @@ func (c *control) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.reload:
-			c.reloadNow(ctx, "SIGHUP")
+			_, _ = c.reloadNow(ctx, "SIGHUP")
+		case a := <-c.asks:
+			changed, err := c.reloadNow(ctx, a.by)
+			a.reply <- reloadAnswer{changed, err}
 		case <-look.C:
 			if c.cfg.Server.Watch && c.changed() {
-				c.reloadNow(ctx, "the file has changed")
+				_, _ = c.reloadNow(ctx, "the file has changed")
 			}
 			look.Reset(lookEvery)
 		case <-c.upgrade:
@@ -114,46 +123,58 @@ func (c *control) changed() bool {
 // no later change is taken for one that was read. Known is the configuration that
 // says which files to look at first, or nil. After an error the look is also at
 // the files that were looked for: one of them may be missing.
-func read(file string, known *config.Config) (*config.Config, look, error) {
+func read(file string, known *config.Config) (reading, look, error) {
 	files := []string{file}
 	if known != nil {
 		files = watched(file, known)
 	}
 	looked := lookAt(files)
 	for try := 1; ; try++ {
-		cfg, named, err := loadNaming(file)
+		r, named, err := loadNaming(file)
 		files := looked.and(named).files
 		if err == nil {
-			files = watched(file, cfg)
+			files = watched(file, r.cfg)
 		}
 		if slices.Equal(looked.files, files) || try == 3 {
-			return cfg, looked, err
+			return r, looked, err
 		}
 		looked = lookAt(files) // which were read without having been looked at
 	}
 }
 
 // reloadNow reads the file and puts it to work, or tells why not.
-func (c *control) reloadNow(ctx context.Context, why string) {
+func (c *control) reloadNow(ctx context.Context, why string) (changed []string, err error) {
 	c.notify(ctx, systemd.Reloading())
 	begun := time.Now()
-	cfg, loaded, err := read(c.file, c.cfg)
+	r, loaded, err := read(c.file, c.cfg)
 	c.loaded = loaded
 	if err == nil {
-		err = c.service.reload(ctx, cfg)
+		err = c.service.reload(ctx, r.cfg)
 	}
 	switch {
 	case err == nil:
-		c.journal.reloaded(c.cfg, cfg, c.file, why, time.Since(begun))
-		c.cfg, c.loaded = cfg, loaded
+		c.journal.reloaded(c.cfg, r.cfg, c.file, why, time.Since(begun))
+		changed = changedLines(c.cfg, r.cfg)
+		c.cfg = r.cfg
+		c.operator.reloadEnded(r.fingerprint, nil)
+		c.operator.tell(adminapi.Event{Kind: "reload", Level: "info", By: why, Cause: strings.Join(changed, "; "), Text: "the configuration was reloaded"})
 	case ctx.Err() != nil:
 		c.reopenLog()
 		c.journal.log.Info("the reload is given up, since this process ends", zap.String("config", c.file), zap.NamedError("result", err))
 	default:
 		c.reopenLog()
 		c.journal.notReloaded(c.file, why, err)
+		c.operator.reloadEnded("", err)
+		c.operator.tell(adminapi.Event{Kind: "reload_failed", Level: "error", By: why, Cause: firstLine(err), Text: "not reloaded, the configuration at work stays"})
 	}
 	c.notify(ctx, systemd.Ready, serving(c.service.addresses()))
+	return changed, err
+}
+
+// firstLine is the first line of an error: of many problems, one.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // notify tells the service manager, unless it has been told, or is about to be,
@@ -186,6 +207,7 @@ func (c *control) handOver(ctx context.Context) bool {
 		return false
 	}
 	c.journal.log.Info("starting the new process")
+	c.service.setHanding(true)
 	c.service.keeper.pause() // the new one writes the state from its start
 	child, err := c.startChild(ctx)
 	for try := 1; errors.Is(err, errMoved) && try < maxStarts && ctx.Err() == nil; try++ {
@@ -194,6 +216,7 @@ func (c *control) handOver(ctx context.Context) bool {
 	}
 	if err != nil {
 		c.service.keeper.resume()
+		c.service.setHanding(false)
 		if ctx.Err() != nil {
 			c.journal.log.Info("the upgrade is given up, since this process ends", zap.NamedError("result", err))
 		} else {
@@ -249,10 +272,23 @@ func (s *service) sockets() []handover.Socket {
 	for i, l := range listeners {
 		all = append(all, handover.Socket{Address: addresses[i], Conn: l.(syscall.Conn)})
 	}
+	if s.admin != nil {
+		if address, l := s.admin.Socket(); l != nil {
+			all = append(all, handover.Socket{Address: address, Conn: l.(syscall.Conn)})
+		}
+	}
 	for _, n := range s.names.sockets() {
 		all = append(all, handover.Socket{Address: n.address, Conn: n.tcp}, handover.Socket{Address: n.address, Conn: n.udp})
 	}
 	return all
+}
+
+// setHanding says whether another process takes over. When it returns, no change
+// by hand is under way.
+func (s *service) setHanding(handing bool) {
+	s.steering.Lock()
+	defer s.steering.Unlock()
+	s.handing = handing
 }
 
 // addresses are those that clients come to.
@@ -267,6 +303,9 @@ func (s *service) addresses() (all []net.Addr) {
 // leave ends the service without hurry: another process has its sockets.
 func (s *service) leave() {
 	s.names.stopAnswering()
+	if s.admin != nil {
+		s.admin.Leave()
+	}
 	s.proxy.Leave()
 }
 
@@ -274,8 +313,7 @@ func (s *service) leave() {
 // wrong with the other one.
 func (j journal) notReloaded(file, why string, err error) {
 	fields := []zap.Field{zap.String("config", file), zap.String("why", why)}
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		lines := strings.Split(problems.Error(), "\n")
+	if lines := problemsOf(err); len(lines) > 0 {
 		if more := len(lines) - maxNames; more > 0 {
 			lines = append(lines[:maxNames:maxNames], fmt.Sprintf("and %d more; fairlead check %s prints them all", more, file))
 		}
@@ -284,6 +322,15 @@ func (j journal) notReloaded(file, why string, err error) {
 		fields = append(fields, zap.Error(explainListen(err)))
 	}
 	j.log.Error("not reloaded, the configuration at work stays", fields...)
+}
+
+// problemsOf are the mistakes of a configuration, one line each; none if err is
+// something else.
+func problemsOf(err error) []string {
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		return strings.Split(problems.Error(), "\n")
+	}
+	return nil
 }
 
 // reloaded tells what has changed, and what is dangerous about it.
@@ -302,9 +349,14 @@ func (j journal) notify(states ...systemd.State) {
 
 // serving is what the service manager shows of a process that serves.
 func serving(addresses []net.Addr) systemd.State {
+	return systemd.Status("serving on " + bound(addresses))
+}
+
+// bound lists addresses for people.
+func bound(addresses []net.Addr) string {
 	texts := make([]string, len(addresses))
 	for i, a := range addresses {
 		texts[i] = a.String()
 	}
-	return systemd.Status("serving on " + strings.Join(texts, ", "))
+	return strings.Join(texts, ", ")
 }

@@ -114,7 +114,7 @@ func (p *program) demo(ctx context.Context, once bool, pace pace) error {
 	}
 	defer l.close()
 	s := newScript(pace, once, p.stdout, eu)
-	service, err := newService(cfg, l, newKeeper("", l.events), watcher{flip: s.flip, health: s.health}, nil)
+	service, err := newService(cfg, l, newKeeper("", l.events), watcher{flip: s.flip, health: s.health}, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 type names struct {
 	w       watcher
 	inherit inheritFunc
+	drained func(origin string) bool // by hand; nil: none is. Set before run
 
 	resolver atomic.Pointer[resolver.Resolver] // nil: there is nothing to ask
 	server   atomic.Pointer[nameserver.Server] // nil: nothing is answered

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/fairlead/fairlead/config"
@@ -20,11 +23,14 @@ type following struct {
 	tell  func(group string, e follower.Event)
 	stop  context.CancelFunc // nil before begin
 
+	drained func(origin string) bool // by hand
+
 	// saying is held while the pointer is moved or the log written, so that
 	// nothing comes from a follower after it was dismissed: by then a successor,
 	// or nobody, leads the pointer.
 	saying    sync.Mutex
-	dismissed bool // guarded by saying
+	dismissed bool   // guarded by saying
+	said      string // where the pointer was led last, if it could go there; guarded by saying
 }
 
 // followTerms is what a follower was made of. It runs on while they are the
@@ -63,7 +69,8 @@ func (n *names) followersFor(cfg *config.Config, pointers []*failover.Group) map
 // that is led already, by a follower before or in an earlier life, stays so until
 // this one knows better.
 func (n *names) follow(g *config.Group, terms followTerms, id string) *following {
-	f := &following{id: id, group: g, terms: terms, tell: n.w.follow}
+	f := &following{id: id, group: g, terms: terms, tell: n.w.follow, drained: n.isDrained,
+		said: originAt(g, terms.pointer.Pointer().Lead)}
 	fc := follower.Config{
 		Server:  terms.follow.Server.String(),
 		Name:    terms.follow.Name,
@@ -84,12 +91,56 @@ func (n *names) follow(g *config.Group, terms followTerms, id string) *following
 	return f
 }
 
+// isDrained reports whether an origin is out of service by hand.
+func (n *names) isDrained(origin string) bool { return n.drained != nil && n.drained(origin) }
+
 // lead puts the pointer to an origin; with "" nobody leads it.
 func (f *following) lead(origin string) {
 	f.saying.Lock()
 	defer f.saying.Unlock()
-	if !f.dismissed {
-		f.terms.pointer.Follow(roleOf(f.group, origin))
+	f.said = origin
+	f.put()
+}
+
+// put puts the pointer to where it was led last, with saying held. A drained
+// origin is no place to be led to: then the pointer goes by the verdicts here
+// until the origin is back, or the other pointer moves.
+func (f *following) put() {
+	if f.dismissed {
+		return
+	}
+	origin := f.said
+	if origin != "" && f.drained(origin) {
+		f.tell(f.group.Name, follower.Event{Err: &drainedHere{origin}})
+		origin = ""
+	}
+	f.terms.pointer.Follow(roleOf(f.group, origin))
+}
+
+// drainedHere is why a pointer doesn't follow: the other one is at an origin that
+// is out of service here.
+type drainedHere struct{ origin string }
+
+func (e *drainedHere) Error() string {
+	return fmt.Sprintf("the other pointer is at %s, which is drained here; it is followed again when %s is ready, or when it moves", e.origin, e.origin)
+}
+
+// relead is called when an origin was drained, or is ready again: pointers that
+// are led there leave it, or come back.
+func (n *names) relead(origin string) {
+	n.mu.Lock()
+	all := slices.Collect(maps.Values(n.followers))
+	n.mu.Unlock()
+	for _, f := range all {
+		f.relead(origin)
+	}
+}
+
+func (f *following) relead(origin string) {
+	f.saying.Lock()
+	defer f.saying.Unlock()
+	if f.said == origin {
+		f.put()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/admin"
 	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/memlimit"
@@ -107,6 +108,16 @@ func (j journal) started(cfg *config.Config, file string, addresses []net.Addr, 
 	}
 }
 
+// administered tells where operators are served, if they are.
+func (j journal) administered(a *admin.Server) {
+	if a == nil {
+		return
+	}
+	if listen, l := a.Socket(); l != nil {
+		j.log.Info("admin listening", zap.String("listen", listen), zap.Stringer("address", l.Addr()))
+	}
+}
+
 // memory tells which limit Go's runtime has been given. One that can't be read
 // is no reason not to serve.
 func (j journal) memory(l memlimit.Limit, err error) {
@@ -167,15 +178,24 @@ func (j journal) stopped(routes []proxy.RouteStats, err error) {
 	j.log.Info("stopped", zap.Error(err))
 }
 
-// flip tells of a pointer that moved. Away from the primary is a warning.
-func (j journal) flip(g *config.Group, from, to failover.State) {
+// flip tells of a pointer that moved. Away from the primary is a warning, and that
+// neither origin can serve an error. Drained are the origins that the reason says
+// are down, and that are so by hand.
+func (j journal) flip(g *config.Group, from, to failover.State, drained ...string) {
 	level := zapcore.WarnLevel
-	if to.Target == failover.RolePrimary {
+	switch {
+	case to.Reason == failover.ReasonBothDown:
+		level = zapcore.ErrorLevel
+	case to.Target == failover.RolePrimary:
 		level = zapcore.InfoLevel
 	}
-	j.log.Log(level, "pointer moved", zap.String("group", g.Name), zap.Stringer("target", to.Target),
+	fields := []zap.Field{zap.String("group", g.Name), zap.Stringer("target", to.Target),
 		zap.String("from", originIn(g, from.Target)), zap.String("to", originIn(g, to.Target)),
-		zap.Stringer("reason", to.Reason), zap.Uint64("generation", to.Generation), zap.Duration("hold", to.Hold))
+		zap.Stringer("reason", to.Reason), zap.Uint64("generation", to.Generation), zap.Duration("hold", to.Hold)}
+	if len(drained) > 0 {
+		fields = append(fields, zap.Strings("drained", drained))
+	}
+	j.log.Log(level, "pointer moved", fields...)
 }
 
 // originIn names the origin in a group's role, or "none".
@@ -246,6 +266,20 @@ func (j journal) follow(group string, e follower.Event) {
 
 // nameserver tells of errors on the nameserver's sockets.
 func (j journal) nameserver(err error) { j.log.Warn("nameserver", zap.Error(err)) }
+
+// asked tells of changes that somebody made by hand, or wanted to.
+func (j journal) asked(c admin.Change) {
+	level := zapcore.WarnLevel
+	if c.Result == "done" && (c.Action == "sign_in" || c.Action == "sign_out") {
+		level = zapcore.InfoLevel
+	}
+	j.log.Log(level, "admin", zap.String("action", c.Action), zap.String("subject", c.Subject), zap.String("detail", c.Detail),
+		zap.String("by", c.By), zap.String("peer", c.Peer), zap.String("user_agent", c.UserAgent), zap.String("result", c.Result),
+		zap.Int("status", c.Status), zap.String("error", c.Text), zap.Int("count", c.Count))
+}
+
+// admin tells of errors of the operators' listener.
+func (j journal) admin(err error) { j.log.Warn("admin", zap.Error(err)) }
 
 // certificate tells what became of the files of certificates.
 func (j journal) certificate(e certs.Event) {

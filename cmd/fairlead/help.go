@@ -17,12 +17,34 @@ Usage:
   fairlead version          print version, Go version and platform
   fairlead help [COMMAND]   print this, or all about a command
 
+To look at a fairlead that runs, by its admin API:
+
+  fairlead status           which origin serves, why and since when; --watch
+  fairlead events           what has happened, and why; -f follows
+  fairlead requests         the last requests with each attempt; --failed
+  fairlead explain METHOD URL
+                            what would happen to a request now, rule by rule
+
+To move traffic by hand, by the same:
+
+  fairlead pin GROUP ORIGIN [--for TIME] [--reason TEXT] [--force]
+                            fix a group's pointer to one of its origins
+  fairlead unpin GROUP      let it go by the verdicts again
+  fairlead failback GROUP   bring it back to the primary now
+  fairlead drain ORIGIN     take an origin out of service
+  fairlead ready ORIGIN     put it back
+  fairlead reload           have the configuration read again
+
+  fairlead completion bash|zsh|fish
+                            print a script that completes all this
+
 Start with "fairlead demo".
 
 Exit codes:
 
   0  done
-  1  a bad configuration, or a check, a run or a demo that went wrong
+  1  a bad configuration, or a check, a run or a demo that went wrong; a change
+     that was refused; an admin API that can't be reached
   2  wrong usage
 `
 
@@ -152,6 +174,15 @@ Example:
   fairlead help run
 `
 
+// helps are the help texts of the commands.
+var helps = map[string]string{
+	"run": helpRun, "check": helpCheck, "demo": helpDemo, "version": helpVersion,
+	"help": helpHelp, "-h": helpHelp, "-help": helpHelp, "--help": helpHelp,
+	"status": helpStatus, "events": helpEvents, "requests": helpRequests, "explain": helpExplain,
+	"pin": helpPin, "unpin": helpUnpin, "failback": helpFailback, "drain": helpDrain, "ready": helpReady,
+	"reload": helpReload, "completion": helpCompletion,
+}
+
 // help is "fairlead help [COMMAND]".
 func (p *program) help(args []string) error {
 	text := helpProgram
@@ -159,18 +190,8 @@ func (p *program) help(args []string) error {
 	case len(args) > 1:
 		return &usageError{"help", fmt.Sprintf("unexpected argument %q", args[1])}
 	case len(args) == 1:
-		switch args[0] {
-		case "run":
-			text = helpRun
-		case "check":
-			text = helpCheck
-		case "demo":
-			text = helpDemo
-		case "version":
-			text = helpVersion
-		case "help", "-h", "-help", "--help":
-			text = helpHelp
-		default:
+		var ok bool
+		if text, ok = helps[args[0]]; !ok {
 			return &usageError{"help", fmt.Sprintf("unknown command %q", args[0])}
 		}
 	}

@@ -5,6 +5,8 @@
 //	fairlead check fairlead.toml     is this file good?
 //	fairlead run -c fairlead.toml    serve
 //	fairlead version
+//	fairlead status                  what a running one does, by its admin API
+//	fairlead pin shop us --for 30m   move traffic by hand, by the same
 //
 // "fairlead help" and "fairlead help COMMAND" say everything about the
 // commands, their flags, signals and exit codes.
@@ -22,7 +24,9 @@
 // translate.go what the configuration means to each package, state.go what
 // survives a restart. logs.go is where lines go, events.go and changes.go what
 // they say, dangers.go what a good file leaves dangerous, demo.go and script.go
-// the demonstration, help.go the texts.
+// the demonstration, help.go and cli_help.go the texts. client.go asks the admin
+// API of another process, the cli_ files are the commands that do so, and
+// completion.go helps shells with all of them.
 package main
 
 import (
@@ -42,7 +46,7 @@ import (
 // Exit codes.
 const (
 	exitDone  = 0
-	exitWrong = 1 // a bad configuration, or a check, a run or a demo that went wrong
+	exitWrong = 1 // a bad configuration, a check, a run or a demo that went wrong, or an API that refused
 	exitUsage = 2
 )
 

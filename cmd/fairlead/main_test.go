@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		time.AfterFunc(15*time.Minute, func() { os.Exit(99) })
 		main()
 	}
+	time.Local = time.UTC // in which commands print times
 	goleak.VerifyTestMain(m)
 }
 
@@ -51,6 +52,8 @@ func TestExitCodesOfTheProcess(t *testing.T) {
 		{give: []string{"run", "-c", bad}, want: 1},
 		{give: []string{"run", "-c", bad + ".missing"}, want: 1},
 		{give: []string{"fly"}, want: 2},
+		{give: []string{"status", "--admin", "127.0.0.1:1"}, want: 1},
+		{give: []string{"pin", "shop"}, want: 2},
 		{give: []string{"demo", "--twice"}, want: 2},
 	}
 	for _, tt := range tests {

@@ -21,7 +21,9 @@ type plan struct {
 	cfg      *config.Config
 	tls      map[string]*tls.Config // of https origins, by name
 	checks   map[string]*check      // by origin
-	pointers []*failover.Group      // in the order of cfg.Groups
+	origins  map[string]*config.Origin
+	routes   map[string]*config.Route
+	pointers []*failover.Group // in the order of cfg.Groups
 	configs  []failover.PointerConfig
 	groups   []proxy.Group
 	seats    map[string][]seat // by origin
@@ -68,8 +70,13 @@ type seat struct {
 
 // newPlan wires cfg.
 func (s *service) newPlan(cfg *config.Config) (*plan, error) {
-	p := &plan{cfg: cfg, tls: make(map[string]*tls.Config), checks: make(map[string]*check), seats: make(map[string][]seat)}
+	p := &plan{cfg: cfg, tls: make(map[string]*tls.Config), checks: make(map[string]*check), seats: make(map[string][]seat),
+		origins: make(map[string]*config.Origin, len(cfg.Origins)), routes: make(map[string]*config.Route, len(cfg.Routes))}
+	for i := range cfg.Routes {
+		p.routes[cfg.Routes[i].Name] = &cfg.Routes[i]
+	}
 	for i := range cfg.Origins {
+		p.origins[cfg.Origins[i].Name] = &cfg.Origins[i]
 		if err := s.planOrigin(p, &cfg.Origins[i]); err != nil {
 			return nil, err
 		}
@@ -211,14 +218,15 @@ func (s *service) verdict(c *check, e health.Event) {
 		return // a reload has put another one in its place
 	}
 	for _, at := range s.judged.seats[e.Origin] {
-		at.group.Verdict(at.role, e.To != health.Down)
+		at.group.Verdict(at.role, e.To != health.Down && !s.isDrained(e.Origin))
 	}
 }
 
 // adopt lets the verdicts of p's checkers go to p's groups, and tells those what
 // is known of their origins already. An origin without a check, and one that
 // is another server now, counts as healthy. Of one that is probed in another
-// way the last verdict stays until there is a new one.
+// way the last verdict stays until there is a new one, and holds for new groups
+// too. A drained origin counts as down in any case.
 func (s *service) adopt(p *plan) {
 	checks := p.checks
 	s.hurry.Store(&checks)
@@ -238,19 +246,31 @@ func (s *service) adopt(p *plan) {
 		g.Reconfigure(p.configs[i])
 	}
 	for origin, seats := range p.seats {
-		healthy := true
-		if c := p.checks[origin]; c != nil {
+		healthy, known := !s.isDrained(origin), true
+		if c := p.checks[origin]; c != nil && healthy {
 			verdict := c.checker.Verdict()
-			was := before.cfg.Origin(origin)
-			if verdict == health.Unknown && was != nil && sameServer(was, c.origin) {
-				continue
-			}
 			healthy = verdict != health.Down
+			if was := before.cfg.Origin(origin); verdict == health.Unknown && was != nil && sameServer(was, c.origin) {
+				healthy, known = !before.down(origin), false
+			}
 		}
 		for _, at := range seats {
-			at.group.Verdict(at.role, healthy)
+			if known || !slices.Contains(before.pointers, at.group) {
+				at.group.Verdict(at.role, healthy)
+			}
 		}
 	}
+}
+
+// down reports whether an origin counts as down in the plan's groups, or would.
+func (p *plan) down(origin string) bool {
+	if c := p.checks[origin]; c != nil && c.checker.Verdict() != health.Unknown {
+		return c.checker.Verdict() == health.Down
+	}
+	return slices.ContainsFunc(p.seats[origin], func(at seat) bool {
+		s := at.group.Pointer()
+		return at.role == failover.RolePrimary && s.Primary.Down || at.role == failover.RoleSecondary && s.Secondary.Down
+	})
 }
 
 // employ sets to work what is in p and not in old, which may be nil, and

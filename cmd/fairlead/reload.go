@@ -11,6 +11,8 @@ import (
 // reload puts cfg in the place of the configuration that is at work. All that
 // can go wrong is done first, so if there is an error, nothing has changed.
 func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
+	s.steering.Lock()
+	defer s.steering.Unlock()
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	var undo []func()
@@ -35,6 +37,11 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	commitAdmin, abortAdmin, err := s.prepareAdmin(cfg.Admin)
+	if err != nil {
+		return err
+	}
+	undo = append(undo, abortAdmin)
 	if err := s.proxy.Reload(s.proxyConfig(next, store)); err != nil {
 		return err
 	}
@@ -45,6 +52,12 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) (err error) {
 	s.employ(next, s.plan)
 	s.employCertificates(store)
 	s.certs, s.plan = store, next
+	s.working.Store(next)
+	commitAdmin()
+	s.forgetDrains(cfg)
+	if s.operator != nil {
+		s.operator.forget(cfg)
+	}
 	next.tell(s.logs.events)
 	// In this order: the old file never gets what it knows nothing of.
 	s.keeper.setPath(cfg.Server.State)

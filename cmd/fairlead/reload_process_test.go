@@ -474,10 +474,11 @@ type controlled struct {
 func newControlled(t *testing.T, s *shop) *controlled {
 	t.Helper()
 	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n"+s.keys()+"[log]\noutput = \"stdout\"\n"+s.text())
-	cfg, looked, err := read(file, nil)
+	r, looked, err := read(file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg := r.cfg
 	said := &safeBuffer{}
 	l, err := openLogs(cfg.Log, said, io.Discard)
 	if err != nil {
@@ -485,7 +486,7 @@ func newControlled(t *testing.T, s *shop) *controlled {
 	}
 	t.Cleanup(l.close)
 	j := newJournal(l.events)
-	sv, err := newService(cfg, l, newKeeper("", l.events), watcher{flip: j.flip, health: j.health, dns: j.dns}, nil)
+	sv, err := newService(cfg, l, newKeeper("", l.events), watcher{flip: newOperator("", "").watching(j).flip, health: j.health, dns: j.dns}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +495,7 @@ func newControlled(t *testing.T, s *shop) *controlled {
 		t.Fatal(err)
 	}
 	hup := make(chan struct{}, 1)
-	return &controlled{&control{program: &program{reload: hup}, file: file, service: sv, journal: j, cfg: cfg, loaded: looked}, hup, said}
+	return &controlled{&control{program: &program{reload: hup}, operator: newOperator(file, ""), gone: make(chan struct{}), file: file, service: sv, journal: j, cfg: cfg, loaded: looked}, hup, said}
 }
 
 // SIGHUP may come at any time, also before there is anything to reload. It waits

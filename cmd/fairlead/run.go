@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/handover"
 	"github.com/fairlead/fairlead/internal/memlimit"
 	"github.com/fairlead/fairlead/internal/systemd"
@@ -75,6 +79,13 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return p.command(flags, args, 0, p.version)
 	case "help", "-h", "-help", "--help":
 		return p.help(args)
+	case "completion":
+		return p.completionCommand(args)
+	case completeCommand:
+		return p.complete(ctx, args)
+	}
+	if command := adminCommandOf(name); command != nil {
+		return p.admin(ctx, command, args)
 	}
 	return &usageError{msg: fmt.Sprintf("unknown command %q", name)}
 }
@@ -104,13 +115,27 @@ func load(file string) (*config.Config, error) {
 	return config.Load(file, config.Options{Patterns: checkPatterns})
 }
 
+// reading is a configuration, and what tells its file from another: the
+// beginning of the SHA-256, in hexadecimal digits.
+type reading struct {
+	cfg         *config.Config
+	fingerprint string
+}
+
 // loadNaming is load, and names the files that it looked for besides.
-func loadNaming(file string) (cfg *config.Config, named []string, err error) {
-	cfg, err = config.Load(file, config.Options{Patterns: checkPatterns, ReadFile: func(path string) ([]byte, error) {
-		named = append(named, path)
-		return config.ReadFile(path)
-	}})
-	return cfg, named, err
+func loadNaming(file string) (r reading, named []string, err error) {
+	r.cfg, err = config.Load(file, config.Options{
+		Patterns: checkPatterns,
+		ReadFile: func(path string) ([]byte, error) {
+			named = append(named, path)
+			return config.ReadFile(path)
+		},
+		OnRead: func(data []byte) {
+			sum := sha256.Sum256(data)
+			r.fingerprint = hex.EncodeToString(sum[:6])
+		},
+	})
+	return r, named, err
 }
 
 // check is "fairlead check".
@@ -136,10 +161,11 @@ func count(n int, what string) string {
 
 // serve is "fairlead run": it serves until ctx ends and the drain is over.
 func (p *program) serve(ctx context.Context, file string) error {
-	cfg, looked, err := read(file, nil)
+	r, looked, err := read(file, nil)
 	if err != nil {
 		return err
 	}
+	cfg := r.cfg
 	l, err := openLogs(cfg.Log, p.stdout, p.stderr)
 	if err != nil {
 		return err
@@ -153,7 +179,10 @@ func (p *program) serve(ctx context.Context, file string) error {
 		k = newKeeperFrom(parent.State(), cfg.Server.State, l.events)
 	}
 	k.load()
-	s, err := newService(cfg, l, k, watcher{flip: j.flip, health: j.health, dns: j.dns, follow: j.follow, nameserver: j.nameserver, certs: j.certificate}, p.inherited)
+	o := newOperator(file, r.fingerprint)
+	w := o.watching(j)
+	w.asked, w.admin = j.asked, j.admin
+	s, err := newService(cfg, l, k, w, p.inherited, o)
 	if err != nil {
 		return err
 	}
@@ -171,13 +200,17 @@ func (p *program) serve(ctx context.Context, file string) error {
 		}
 	}
 	j.started(cfg, file, addresses, dns)
+	j.administered(s.admin)
 	if cfg.Log.Output != "stderr" && cfg.Log.Output != "stdout" {
 		for _, a := range addresses {
 			fmt.Fprintf(p.stderr, "fairlead: listening on %s, logging to %s\n", a, cfg.Log.Output)
 		}
 	}
 	j.notify(systemd.Ready, systemd.MainPID(os.Getpid()), serving(addresses))
-	err = p.steer(ctx, &control{program: p, file: file, service: s, journal: j, cfg: cfg, loaded: looked})
+	asks, gone := make(chan reloadAsk), make(chan struct{})
+	o.asks, o.gone = asks, gone
+	o.tell(adminapi.Event{Kind: "start", Level: "info", Text: "fairlead " + buildVersion() + " serves on " + bound(addresses)})
+	err = p.steer(ctx, &control{program: p, file: file, service: s, journal: j, operator: o, asks: asks, gone: gone, cfg: cfg, loaded: looked})
 	j.doorTotals(s.proxy)
 	j.dnsTotals(s.names)
 	j.stopped(s.proxy.Stats(), err)
@@ -205,6 +238,7 @@ func (p *program) steer(ctx context.Context, c *control) error {
 	obey, stop := context.WithCancel(ctx)
 	var obeying sync.WaitGroup
 	obeying.Go(func() { c.run(obey) })
+	c.operator.stopped = func() bool { return ctx.Err() != nil }
 	ending := context.AfterFunc(ctx, func() {
 		// It ends a hand-over too. The drain waits until that is decided: before,
 		// nobody knows who is to remove the sockets' paths and to keep the state.
@@ -213,6 +247,7 @@ func (p *program) steer(ctx context.Context, c *control) error {
 		if !c.left { // or it would be the new process that is stopped
 			c.ending = true
 			c.journal.notify(systemd.Stopping)
+			c.operator.stopping(time.Now())
 		}
 		end()
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/health"
+	"github.com/fairlead/fairlead/internal/admin"
 	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/resolver"
@@ -26,7 +27,22 @@ type service struct {
 	logs    *logs
 	watcher watcher
 	crew    crew
+
+	operator *operator     // nil: nobody can ask
+	admin    *admin.Server // nil without the table; guarded by reloading once run was called
+	handed   inherited     // sockets of another process; nil: none
+
+	// working is plan, for those who only look.
+	working atomic.Pointer[plan]
+	// steering is held during a change by hand, and a reload.
+	steering sync.Mutex
+	// handing says that another process takes over, or has: a change by hand would
+	// be lost, since that one has been told the state already. Guarded by steering.
+	handing bool
 	begun   chan struct{} // closed by run, once there is something to reload
+	// drained are the origins out of service by hand. A set is replaced, with
+	// judging held, and never changed: those who are told of a flip look at it.
+	drained atomic.Pointer[map[string]bool]
 
 	reloading sync.Mutex
 	plan      *plan // what is at work; guarded by reloading once run was called
@@ -46,11 +62,14 @@ type service struct {
 // on the goroutines that found out, so they must return soon.
 type watcher struct {
 	flip       func(g *config.Group, from, to failover.State)
+	breaker    func(route, origin, from, to string)
 	health     func(health.Event)
 	dns        func(resolver.Event)
 	follow     func(group string, e follower.Event)
 	nameserver func(error)
 	certs      func(certs.Event)
+	asked      func(admin.Change)
+	admin      func(error)
 }
 
 // inherited are the sockets that another process has handed over.
@@ -64,8 +83,9 @@ type inherited interface {
 // newService wires everything and opens nothing yet. The configuration must
 // come from the config package, which has checked it. Close the service, also
 // when it never ran. Sockets may be nil.
-func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inherited) (*service, error) {
-	s := &service{keeper: k, logs: l, watcher: w, begun: make(chan struct{})}
+func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inherited, o *operator) (*service, error) {
+	s := &service{operator: o, handed: sockets, keeper: k, logs: l, watcher: w, begun: make(chan struct{})}
+	s.drained.Store(&map[string]bool{})
 	var err error
 	if s.plan, err = s.newPlan(cfg); err != nil {
 		return nil, err
@@ -76,12 +96,13 @@ func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inher
 	if s.names, err = newNames(cfg, s.plan.pointers, w, inheritNames(sockets)); err != nil {
 		return nil, err
 	}
+	s.names.drained = s.isDrained
 	if s.certs, err = newCertificates(&cfg.Server, w.certs); err != nil {
 		s.close()
 		return nil, err
 	}
 	pc := s.proxyConfig(s.plan, s.certs)
-	pc.Log, pc.Resolve = l.events, s.names.lookup
+	pc.Log, pc.Resolve, pc.OnBreaker = l.events, s.names.lookup, w.breaker
 	if sockets != nil {
 		pc.Inherit = sockets.Listener
 	}
@@ -89,6 +110,20 @@ func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inher
 		s.close()
 		return nil, err
 	}
+	s.working.Store(s.plan)
+	if o != nil {
+		o.service = s
+	}
+	for _, origin := range k.drained() {
+		if cfg.Origin(origin) == nil {
+			continue // one that is gone is nobody's any more
+		}
+		if err := s.setDrained(s.plan, origin, true); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	s.forgetDrains(cfg)
 	return s, nil
 }
 
@@ -111,6 +146,7 @@ func inheritNames(sockets inherited) func(address string) (net.Listener, net.Pac
 func (s *service) proxyConfig(p *plan, store *certs.Store) proxy.Config {
 	pc := proxyConfig(p.cfg, p.tls)
 	pc.Groups = p.groups
+	pc.Remember = p.cfg.Admin != nil
 	if p.cfg.Log.Access {
 		pc.AccessLog = s.logs.events
 	}
@@ -128,8 +164,19 @@ func (s *service) proxyConfig(p *plan, store *certs.Store) proxy.Config {
 // close ends what newService began. Call it after run, or instead.
 func (s *service) close() { s.names.close() }
 
+// now is the plan that is at work, for those who only look.
+func (s *service) now() *plan { return s.working.Load() }
+
 // listen opens all sockets. The nameserver's address is nil if there is none.
 func (s *service) listen() (clients []net.Addr, dns net.Addr, err error) {
+	if s.admin, err = s.newAdmin(s.plan.cfg.Admin); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil && s.admin != nil {
+			_ = s.admin.Close()
+		}
+	}()
 	if dns, err = s.names.listen(); err != nil {
 		return nil, nil, err
 	}
@@ -150,6 +197,10 @@ func (s *service) run(ctx context.Context, force <-chan struct{}) error {
 	s.crew.begin(work)
 	s.employ(s.plan, nil)
 	s.employCertificates(s.certs)
+	s.employAdmin()
+	if s.operator != nil {
+		s.crew.employ(s.operator, s.operator.sample)
+	}
 	s.reloading.Unlock()
 	close(s.begun)
 	var helpers sync.WaitGroup

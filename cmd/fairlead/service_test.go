@@ -166,7 +166,7 @@ func runService(t *testing.T, cfg *config.Config, w watcher) (*service, context.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, l, newKeeper("", l.events), w, nil)
+	s, err := newService(cfg, l, newKeeper("", l.events), w, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestEveryHealthTableGetsACheckerAndEveryGroupAPointer(t *testing.T) {
 	s, err := newService(cfg, l, newKeeper("", l.events), watcher{
 		flip:   func(*config.Group, failover.State, failover.State) {},
 		health: func(health.Event) {},
-	}, nil)
+	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +47,8 @@ type keeper struct {
 	before   statefile.Snapshot        // of an earlier life; until setGroups
 	restored map[string]failover.State // what initial made of it, by group; until setGroups
 	groups   []keptGroup               // that live now; nil before setGroups
+	pins     map[string]pinNote        // by group; of pins that may be over
+	out      []string                  // origins that are drained
 	trouble  trouble
 }
 
@@ -61,13 +65,20 @@ type trouble struct {
 	failed int
 }
 
+// pinNote is what a pointer doesn't know of its pin, and which one that is.
+type pinNote struct {
+	target     string
+	until      time.Time // zero: until unpin
+	reason, by string
+}
+
 // newKeeper makes a keeper for the file at path; with an empty one it writes and
 // reads nothing, but can still encode.
 func newKeeper(path string, log *zap.Logger) *keeper {
 	return &keeper{
 		log: log, write: statefile.Save, path: path,
 		dirty: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		restored: make(map[string]failover.State),
+		restored: make(map[string]failover.State), pins: make(map[string]pinNote),
 	}
 }
 
@@ -80,7 +91,8 @@ func newKeeperFrom(handed []byte, path string, log *zap.Logger) *keeper {
 		log.Warn("state that was handed over can't be used", zap.Error(err))
 		return k
 	}
-	k.before, k.handed = s, true
+	k.adopt(s)
+	k.handed = true
 	return k
 }
 
@@ -96,7 +108,7 @@ func (k *keeper) load() {
 	s, err := statefile.Load(k.path)
 	switch {
 	case err == nil:
-		k.before = s
+		k.adopt(s)
 		k.log.Info("state loaded", file, zap.Time("saved", s.Saved), zap.Int("groups", len(s.Groups)))
 	case errors.Is(err, fs.ErrNotExist):
 		k.log.Info("no state yet", file)
@@ -122,8 +134,67 @@ func (k *keeper) initial(cfg *config.Config, g *config.Group) failover.State {
 		return failover.State{}
 	}
 	s := stateFor(cfg, g, &old, unwatched)
+	// A drained origin is down for its groups, whether it is checked or not.
+	s.Primary.Down = s.Primary.Down || slices.Contains(k.out, g.Primary)
+	s.Secondary.Down = s.Secondary.Down || slices.Contains(k.out, g.Secondary)
 	k.restored[g.Name] = s
 	return s
+}
+
+// adopt takes over what was saved. It is called while nobody else knows k, or
+// with mu held.
+func (k *keeper) adopt(s statefile.Snapshot) {
+	k.before, k.out = s, s.Drained
+	for _, g := range s.Groups {
+		if g.Pin != "" {
+			k.pins[g.Name] = pinNote{g.Pin, g.PinUntil, g.PinReason, g.PinBy}
+		}
+	}
+}
+
+// notePin remembers why a group was pinned, and by whom.
+func (k *keeper) notePin(group string, n pinNote) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pins[group] = n
+	k.changed()
+}
+
+// pinned is what notePin was told of this pin, empty if it was of another one.
+func (k *keeper) pinned(group, target string, until time.Time) (reason, by string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pinnedLocked(group, target, until)
+}
+
+func (k *keeper) pinnedLocked(group, target string, until time.Time) (reason, by string) {
+	n := k.pins[group]
+	if n.target != target || !n.until.Equal(until) {
+		return "", ""
+	}
+	return n.reason, n.by
+}
+
+// setDrained remembers which origins are out of service.
+func (k *keeper) setDrained(origins []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.out = origins
+	k.changed()
+}
+
+// drained are the origins that are out of service.
+func (k *keeper) drained() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.out
+}
+
+// kept is the file, and whether the last save went well.
+func (k *keeper) kept() (path string, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.path, k.trouble.kind == nil
 }
 
 // lost says what initial can't keep of a group.
@@ -237,6 +308,7 @@ func (k *keeper) setGroups(cfg *config.Config, pointers []*failover.Group) {
 			k.tellRestored(g, s)
 		}
 	}
+	maps.DeleteFunc(k.pins, func(group string, _ pinNote) bool { return cfg.Group(group) == nil })
 	k.before = statefile.Snapshot{}
 	clear(k.restored)
 	k.changed()
@@ -309,7 +381,7 @@ func (k *keeper) present() statefile.Snapshot {
 	if k.groups == nil {
 		return k.before
 	}
-	return snapshotOf(k.groups)
+	return k.snapshotLocked()
 }
 
 // encode packs a state for newKeeperFrom in another process; nil if that can't be.
@@ -350,7 +422,7 @@ func (k *keeper) save() bool {
 	defer k.saving.Unlock()
 	k.mu.Lock()
 	path, due := k.path, k.path != "" && !k.paused && k.groups != nil
-	s := snapshotOf(k.groups)
+	s := k.snapshotLocked()
 	k.mu.Unlock()
 	if !due {
 		return true
@@ -394,11 +466,15 @@ func (k *keeper) failedLocked(err error) {
 // errAnother stands for all errors that may pass by themselves.
 var errAnother = errors.New("another error")
 
-// snapshotOf returns the present state of groups.
-func snapshotOf(groups []keptGroup) statefile.Snapshot {
-	s := statefile.Snapshot{Saved: time.Now()}
-	for _, g := range groups {
-		s.Groups = append(s.Groups, g.snapshot())
+// snapshotLocked returns the present state.
+func (k *keeper) snapshotLocked() statefile.Snapshot {
+	s := statefile.Snapshot{Saved: time.Now(), Drained: k.out}
+	for _, g := range k.groups {
+		kept := g.snapshot()
+		if kept.Pin != "" {
+			kept.PinReason, kept.PinBy = k.pinnedLocked(g.Name, kept.Pin, kept.PinUntil)
+		}
+		s.Groups = append(s.Groups, kept)
 	}
 	return s
 }

@@ -280,7 +280,7 @@ func newWithin(t *testing.T, flip func(), log *zap.Logger) within {
 		flip:   func(*config.Group, failover.State, failover.State) { flip() },
 		health: func(health.Event) {},
 		dns:    newJournal(zap.NewNop()).dns,
-	}, nil)
+	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
