@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead/fairlead/config"
 	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/health"
 	"github.com/fairlead/fairlead/internal/admin"
 	"github.com/fairlead/fairlead/internal/adminapi"
 )
@@ -168,6 +169,11 @@ func (o *operator) mayDrain(p *plan, origin string) error {
 func (o *operator) unfit(p *plan, origin string) string {
 	if o.service.isDrained(origin) {
 		return "drained"
+	}
+	// A verdict that has been found, and that the status shows, may be on its way to
+	// the groups.
+	if c := p.checks[origin]; c != nil && c.checker.Verdict() == health.Down {
+		return "down"
 	}
 	for _, at := range p.seats[origin] {
 		s := at.group.Pointer()

@@ -42,6 +42,10 @@ func TestADrainedOriginGetsNoRequestUntilItIsReady(t *testing.T) {
 		t.Errorf("drained: %+v", o)
 	}
 	p.await("pointer moved", line{"to": "us"})
+	close(answer)
+	if a := <-slow; a.err != nil || a.status != http.StatusOK || len(a.body) != 10 {
+		t.Errorf("the request that was in flight: %+v", a)
+	}
 	served(50) // those that were on their way have arrived
 	before, probes := clients(d.eu), arrivedAt(d.eu, "/healthz")
 	served(500)
@@ -49,10 +53,6 @@ func TestADrainedOriginGetsNoRequestUntilItIsReady(t *testing.T) {
 		t.Errorf("%d requests came to the drained origin", n)
 	}
 	chaos.Await(t, patience, "probes of the drained origin", func() bool { return arrivedAt(d.eu, "/healthz") > probes+2 })
-	close(answer)
-	if a := <-slow; a.err != nil || a.status != http.StatusOK || len(a.body) != 10 {
-		t.Errorf("the request that was in flight: %+v", a)
-	}
 	if g := d.pointer("shop"); g.Target != "us" || g.FailbackAt != nil {
 		t.Errorf("while it is drained: %+v", g)
 	}

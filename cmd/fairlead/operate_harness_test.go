@@ -47,11 +47,15 @@ func adminTable(listen string, keys ...string) string {
 	return fmt.Sprintf("[admin]\nlisten = %q\n%s\n", listen, strings.Join(keys, "\n"))
 }
 
-// setup starts it.
-func (d *desk) setup() setup {
+// text is the shop's with all that is more. A probe has time on a busy machine:
+// an origin that is down refuses it at once.
+func (d *desk) text() string {
 	d.routes = d.more + d.admin
-	return d.shop.setup()
+	return strings.ReplaceAll(d.shop.text(), `interval = "200ms",`, `interval = "200ms", timeout = "10s",`)
 }
+
+// setup starts it.
+func (d *desk) setup() setup { return setup{server: d.keys(), toml: d.text()} }
 
 func (d *desk) start() *process {
 	d.t.Helper()
@@ -61,8 +65,7 @@ func (d *desk) start() *process {
 // change writes it anew.
 func (d *desk) change(p *process) {
 	d.t.Helper()
-	d.routes = d.more + d.admin
-	d.shop.change(p)
+	p.configure(d.keys(), d.text())
 }
 
 // try asks, whatever comes of it.

@@ -349,7 +349,7 @@ func TestADrainOfAnOriginWithoutACheckOutlivesTheProcess(t *testing.T) {
 	d.eager = true
 	d.server = fmt.Sprintf("state = %q", filepath.Join(t.TempDir(), "state"))
 	set := d.setup()
-	set.toml = strings.ReplaceAll(set.toml, `health = { path = "/healthz", interval = "200ms", fast_interval = "50ms", rise = 1 }`, "")
+	set.toml = strings.ReplaceAll(set.toml, `health = { path = "/healthz", interval = "200ms", timeout = "10s", fast_interval = "50ms", rise = 1 }`, "")
 	p := set.start(t)
 	d.post("/v1/origins/eu/drain", seen(0), nil)
 	was := d.pointer("shop")

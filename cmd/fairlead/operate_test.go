@@ -131,6 +131,7 @@ func TestWhatWouldLeaveNoHealthyOriginIsRefusedUnlessForced(t *testing.T) {
 	d.post("/v1/origins/eu/ready", seen(0), nil)
 	d.eu.Down()
 	d.awaitVerdict("eu", "down")
+	chaos.Await(t, patience, "group that knows", func() bool { return d.pointer("shop").FailbackAt == nil })
 	if e := d.refused("/v1/groups/shop/failback", seen(0), http.StatusConflict, "primary_down"); !strings.Contains(e.Text, "eu is down") {
 		t.Errorf("failback to a primary that is down: %s", e.Text)
 	}
