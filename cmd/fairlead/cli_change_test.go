@@ -71,6 +71,13 @@ func TestUnpinAndFailbackSayWhatWasAndIs(t *testing.T) {
 	}
 }
 
+func TestAFailbackCannotBeForced(t *testing.T) {
+	serveAPI(t, newFakeAPI())
+	if code, _, stderr := command(t, "failback", "--force", "shop"); code != exitUsage || !strings.Contains(stderr, "-force") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
 func TestAPointerThatMovedInBetweenIsLeftAlone(t *testing.T) {
 	api := newFakeAPI()
 	api.HandleFunc("POST /v1/groups/shop/pin", func(w http.ResponseWriter, r *http.Request) {

@@ -40,7 +40,7 @@ func outageStatus() adminapi.Status {
 		},
 		Connections: adminapi.Connections{Open: 812, Limit: 32000},
 		Groups: []adminapi.Group{
-			{Name: "blog", Primary: "eu", Target: "eu", Role: "primary", Generation: 1, Since: noon.Add(-74 * time.Hour), Reason: "start", Failback: "auto"},
+			{Name: "blog", Primary: "static", Target: "static", Role: "primary", Generation: 1, Since: noon.Add(-74 * time.Hour), Reason: "start", Failback: "auto"},
 			{
 				Name: "shop", Primary: "eu", Secondary: "us", Target: "us", Role: "secondary", Generation: 7, Since: noon.Add(-4 * time.Minute),
 				Reason: "primary_down", Failback: "auto", FailbackAt: new(noon.Add(10 * time.Minute)),

@@ -31,7 +31,7 @@ in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
 GROUP             TARGET    ROLE        SINCE  REASON        NEXT
 shop              us        secondary   4 min  primary_down  fails back at 12:10
 checkout…ng-name  us        secondary   1 min  pin           pinned until 14:05…
-blog              eu        primary       3 d  start         -
+blog              static    primary       3 d  start         -
 
 ORIGIN        VERDICT     SINCE  LAST PROBE                 ADDRESSES       CONN
 eu            down        4 min  connect_refused in 2.4 ms  [2001:…80 +1       0
@@ -53,7 +53,7 @@ in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
 GROUP                             TARGET    ROLE        SINCE  REASON        NEXT
 shop                              us        secondary   4 min  primary_down  fails back at 12:10
 checkout-with-a-rather-long-name  us        secondary   1 min  pin           pinned until 14:05 by token: eu gets a new disk
-blog                              eu        primary       3 d  start         -
+blog                              static    primary       3 d  start         -
 
 ORIGIN        VERDICT     SINCE  LAST PROBE                 ADDRESSES              CONN
 eu            down        4 min  connect_refused in 2.4 ms  [2001:db8::1]:80 +1       0
@@ -76,7 +76,7 @@ in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
 GROUP             TARGET    ROLE        SINCE  REASON        NEXT
 shop              us        secondary   4 min  primary_down  fails back at 12:10
 checkout…ng-name  us        secondary   1 min  pin           pinned until 14:05…
-blog              eu        primary       3 d  start         -
+blog              static    primary       3 d  start         -
 
 ORIGIN        VERDICT     SINCE  LAST PROBE                 ADDRESSES       CONN
 eu            down        4 min  connect_refused in 2.4 ms  [2001:…80 +1       0
@@ -157,6 +157,42 @@ func TestAGroupIsInTroubleUnderBothDownOnlyWhileItsOriginIs(t *testing.T) {
 				t.Errorf("got\n%s\nwant the line %q", text, tt.want)
 			}
 		})
+	}
+}
+
+// A group that has nowhere else to go stays where it is, and its reason says nothing.
+func TestAGroupWhoseTargetCannotServeIsInTroubleWhateverItsReason(t *testing.T) {
+	for _, reason := range []string{"start", "failback"} {
+		for _, o := range []adminapi.Origin{{Name: "eu", Verdict: "down"}, {Name: "eu", Verdict: "healthy", Drained: true}} {
+			s := adminapi.Status{
+				Groups:  []adminapi.Group{{Name: "solo", Primary: "eu", Target: "eu", Role: "primary", Reason: reason}},
+				Origins: []adminapi.Origin{o},
+			}
+			if text := strings.Join(view{}.status(&s, ""), "\n"); !strings.Contains(text, "in trouble: 1 of 1 group,") {
+				t.Errorf("%s, %+v: got\n%s", reason, o, text)
+			}
+		}
+	}
+}
+
+func TestABreakerIsInTroubleWhileItIsOpenAndNotWhileItWaitsForARequest(t *testing.T) {
+	for state, want := range map[string]string{"open": "in trouble: 1 of 1 route", "half-open": "all is well"} {
+		s := adminapi.Status{Routes: []adminapi.Route{{Name: "r", Breakers: []adminapi.Breaker{{Origin: "us", State: state}}}}}
+		text := strings.Join(view{}.status(&s, ""), "\n")
+		if !strings.Contains(text, "\n"+want+"\n") || !strings.Contains(text, "us "+state) {
+			t.Errorf("%s: got\n%s", state, text)
+		}
+	}
+}
+
+func TestAPinThatIsOverIsToldAsPast(t *testing.T) {
+	g := adminapi.Group{Reason: "pin"}
+	if got := reasonOf(&g); got != "was pinned" {
+		t.Errorf("without a pin: %q", got)
+	}
+	g.Pin = &adminapi.Pin{Target: "us"}
+	if got := reasonOf(&g); got != "pin" {
+		t.Errorf("with a pin: %q", got)
 	}
 }
 

@@ -85,6 +85,27 @@ func TestAConfigurationIsReadOnlyWhereItIsWanted(t *testing.T) {
 	}
 }
 
+// A mistake in the file must not keep anybody from the process that still serves.
+func TestABrokenConfigurationThatNobodyNamedLeavesTheDefaultAddress(t *testing.T) {
+	nowhere(t)
+	if err := os.WriteFile("fairlead.toml", []byte("[nothing]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var warned string
+	fall := func(warning string) { warned = warning }
+	c, err := (&whereFlags{fall: fall}).client("status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if c.address != defaultAdmin || !strings.Contains(warned, "fairlead.toml can't be used") || !strings.Contains(warned, defaultAdmin) {
+		t.Errorf("it asks %s and warns %q", c.address, warned)
+	}
+	if _, err := (&whereFlags{config: "fairlead.toml", fall: fall}).client("status"); err == nil {
+		t.Error("one that -c names is passed over")
+	}
+}
+
 func TestAnAddressIsDialledWhereItCanBe(t *testing.T) {
 	tests := []struct{ give, network, dial, host string }{
 		{"127.0.0.1:9900", "tcp", "127.0.0.1:9900", "127.0.0.1:9900"},

@@ -176,7 +176,7 @@ func TestTheJournalHasALineForWhateverHappens(t *testing.T) {
 		},
 		{
 			name: "to neither", give: func(j journal) { j.flip(shop, secondary, none) },
-			want: line{"level": "warn", "msg": "pointer moved", "from": "us", "to": "none", "target": "none", "reason": "both_down"},
+			want: line{"level": "error", "msg": "pointer moved", "from": "us", "to": "none", "target": "none", "reason": "both_down"},
 		},
 		{
 			name: "probe", give: func(j journal) {

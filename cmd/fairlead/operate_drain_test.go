@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -46,6 +47,10 @@ func TestADrainedOriginGetsNoRequestUntilItIsReady(t *testing.T) {
 	if a := <-slow; a.err != nil || a.status != http.StatusOK || len(a.body) != 10 {
 		t.Errorf("the request that was in flight: %+v", a)
 	}
+	var flips []adminapi.Event
+	if d.get("/v1/events?kind=flip&limit=1", &flips); len(flips) != 1 || !strings.HasSuffix(flips[0].Text, "primary_down (eu is drained)") {
+		t.Errorf("the flip is told as %+v", flips)
+	}
 	served(50) // those that were on their way have arrived
 	before, probes := clients(d.eu), arrivedAt(d.eu, "/healthz")
 	served(500)
@@ -78,6 +83,35 @@ func TestADrainedOriginGetsNoRequestUntilItIsReady(t *testing.T) {
 		if l := p.totals(route); l["failed"] != 0.0 {
 			t.Errorf("route %s: %v", route, l)
 		}
+	}
+}
+
+// Who follows the events hears that the process stops, and until when it may last.
+func TestTheBeginOfTheEndIsAnEvent(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	answer := make(chan struct{})
+	d.eu.SetPath("/slow", chaos.OK(10).When(answer))
+	p := d.start()
+	d.awaitVerdict("eu", "healthy")
+	slow := fetch(t.Context(), "GET", "http://"+p.address+"/slow")
+	chaos.Await(t, patience, "request in flight", func() bool { return arrivedAt(d.eu, "/slow") == 1 })
+	ended := make(chan int, 1)
+	go func() { ended <- p.end() }()
+	var events []adminapi.Event
+	chaos.Await(t, patience, "event of the stop", func() bool {
+		_, answer, err := d.try("GET", "/v1/events?kind=stop", nil)
+		return err == nil && json.Unmarshal(answer, &events) == nil && len(events) > 0
+	})
+	if e := events[0]; !strings.Contains(e.Text, " UTC, for ") {
+		t.Errorf("the event is %+v", e)
+	}
+	close(answer)
+	if a := <-slow; a.err != nil {
+		t.Errorf("the request in flight: %+v", a)
+	}
+	if code := <-ended; code != exitDone {
+		t.Errorf("exit code %d", code)
 	}
 }
 

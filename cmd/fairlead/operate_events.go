@@ -84,7 +84,7 @@ func (o *operator) drainedFor(g *config.Group, r failover.Reason) (out []string)
 
 // stopping tells that the drain begins, and until when it may last.
 func (o *operator) stopping(now time.Time) {
-	e := adminapi.Event{Kind: "stop", Level: "warn", Text: "fairlead stops: what is in flight is cut off, since drain_timeout is 0"}
+	e := adminapi.Event{Kind: "stop", Level: "warn", Text: "fairlead stops: what is in flight is cut off"}
 	if d := o.service.now().cfg.Server.DrainTimeout; d > 0 {
 		e.Text = fmt.Sprintf("fairlead stops: what is in flight may be finished until %s UTC, for %v", now.Add(d).UTC().Format(time.TimeOnly), d)
 	}

@@ -29,6 +29,17 @@ func TestTheHistoryKeepsTenMinutesAndNoMore(t *testing.T) {
 	}
 }
 
+func TestTheHistoryOfManyGroupsIsShorterAndBounded(t *testing.T) {
+	const groups = 10_000
+	var h history
+	for range 2*historyMost/groups + 1 {
+		h.add(adminapi.Sample{Groups: make([]adminapi.GroupSample, groups)})
+	}
+	if n := len(h.all().Samples) * groups; n > historyMost || n < historyMost/2 {
+		t.Errorf("%d samples of groups are kept, want at most %d", n, historyMost)
+	}
+}
+
 // A route that was removed and made again counts from nothing, in each of its
 // counters: none may come out as the difference of two routes.
 func TestACounterThatBeganAnewIsNoDifference(t *testing.T) {

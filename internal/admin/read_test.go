@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,46 @@ func TestEventsAreListedNewestFirst(t *testing.T) {
 				t.Errorf("%s: %d before %d", path, have[i].Seq, have[i+1].Seq)
 			}
 		}
+	}
+}
+
+// The probes behind a flip are in the events of its origins, which name no group.
+func TestTheEventsOfAGroupAreThoseOfItsOriginsAndRoutesToo(t *testing.T) {
+	r := start(t, nil)
+	for _, e := range []adminapi.Event{
+		{Kind: "start", Text: "none"},
+		{Kind: "verdict", Origin: "eu", Text: "its primary"},
+		{Kind: "verdict", Origin: "ap", Text: "another's origin"},
+		{Kind: "breaker", Route: "all", Origin: "eu", Text: "its route"},
+		{Kind: "breaker", Route: "other", Origin: "eu", Text: "another's route to its origin"},
+		{Kind: "drain", Origin: "us", Text: "its secondary"},
+		{Kind: "flip", Group: "shop", Text: "its own"},
+		{Kind: "flip", Group: "api", Text: "another's"},
+	} {
+		r.journal.Add(e)
+	}
+	want := []string{"its own", "its secondary", "its route", "its primary"}
+	var got []string
+	for _, e := range document[[]adminapi.Event](t, r.ask("GET", "/v1/events?group=shop", "")) {
+		got = append(got, e.Text)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed: %q, want %q", got, want)
+	}
+}
+
+// A reload may give a group other origins while somebody follows its events.
+func TestAReloadChangesWhoseEventsAGroupsStreamHas(t *testing.T) {
+	r := start(t, nil)
+	f := &filter{group: "shop"}
+	if f.look(r.backend); !f.wants(&adminapi.Event{Origin: "us"}) || f.wants(&adminapi.Event{Origin: "ap"}) {
+		t.Fatalf("the filter is %+v", f)
+	}
+	f.origins = []string{"ap"} // as it was before the reload
+	fd := feed{journal: r.journal, wants: f.wants, reloaded: func() { f.look(r.backend) }, at: r.journal.Last()}
+	r.journal.Add(adminapi.Event{Kind: "reload"})
+	if _, ok := fd.send(nil); !ok || !f.wants(&adminapi.Event{Origin: "us"}) || f.wants(&adminapi.Event{Origin: "ap"}) {
+		t.Errorf("after a reload the filter is %+v", f)
 	}
 }
 
