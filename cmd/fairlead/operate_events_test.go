@@ -2,7 +2,6 @@ package main
 
 import (
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +42,8 @@ func TestAPauseThatAllCheckersNoticeIsOneEvent(t *testing.T) {
 
 func TestAFlipSaysHowGraveItIsAndWhoIsDrained(t *testing.T) {
 	o := newOperator("f.toml", "")
-	o.service = &service{out: atomic.Pointer[map[string]bool]{}}
+	o.service = &service{}
+	o.service.drained.Store(&map[string]bool{})
 	g := &config.Group{Name: "shop", Primary: "eu", Secondary: "us"}
 	at := func(r failover.Role, why failover.Reason) failover.State {
 		return failover.State{Target: r, Reason: why}
@@ -64,7 +64,7 @@ func TestAFlipSaysHowGraveItIsAndWhoIsDrained(t *testing.T) {
 	if e := tell(at(failover.RolePrimary, failover.ReasonFailback)); e.Level != "info" {
 		t.Errorf("back: %+v", e)
 	}
-	o.service.out.Store(&map[string]bool{"eu": true, "ap": true})
+	o.service.drained.Store(&map[string]bool{"eu": true, "ap": true})
 	if e := tell(at(failover.RoleSecondary, failover.ReasonPrimaryDown)); !strings.HasSuffix(e.Text, "from eu to us: primary_down (eu is drained)") {
 		t.Errorf("of a drain: %+v", e)
 	}

@@ -29,8 +29,10 @@ type overseen struct {
 }
 
 // watchShop starts it. The route for reading has no breaker, so that each request
-// is tried on the primary while the pointer is there; the one for orders has one.
-// The pointer goes back soon after the primary is well.
+// is tried on the primary while the pointer is there; that of the one for orders
+// opens at the first failure. A second passes before the pointer moves, so that
+// there is something to see however slow the machine is. It goes back soon after
+// the primary is well.
 func watchShop(t *testing.T) *overseen {
 	t.Helper()
 	s := newShop(t)
@@ -39,10 +41,10 @@ func watchShop(t *testing.T) *overseen {
 listen = "127.0.0.1:0"
 [origins.eu]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "100ms", rise = 1 }
+health = { path = "/healthz", interval = "200ms", fast_interval = "200ms", fall = 5, rise = 1 }
 [origins.us]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "100ms", rise = 1 }
+health = { path = "/healthz", interval = "200ms", fast_interval = "200ms", fall = 5, rise = 1 }
 [groups.shop]
 primary = "eu"
 secondary = "us"
@@ -59,6 +61,7 @@ name = "order"
 match = "POST /"
 group = "shop"
 bulkhead = { max_concurrent = 64 }
+breaker = { consecutive_failures = 1 }
 `, s.eu.URL(), s.us.URL())}
 	w := &overseen{process: set.start(t), shop: s}
 	w.admin = w.await("admin listening", nil)["address"].(string)
