@@ -291,7 +291,7 @@ func TestWithBothDownRequestsTryTheOneThatIsNotDrained(t *testing.T) {
 func TestAPointerThatMovedBeforeTheDrainIsFollowed(t *testing.T) {
 	t.Parallel()
 	g := startRig(t, policy(func(p *failover.PolicyConfig) { p.Unsafe = failover.UnsafeNever }))
-	run := chaos.Load{Address: g.addr, Conns: 16, Rate: 4000, Count: 6000, Mix: []chaos.Shot{{Method: "POST", BodySize: 10}}}.Start(context.Background())
+	run := chaos.Load{Address: g.addr, Conns: 16, Rate: 1000, Count: 1000, Mix: []chaos.Shot{{Method: "POST", BodySize: 10}}}.Start(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); run.Wait() }()
 	for busy := true; busy; {
