@@ -151,6 +151,7 @@ func TestDrainAndReadySayWhatBecameOfTheGroups(t *testing.T) {
 			answer(w, 200, adminapi.Origin{Name: "eu", Verdict: "down", Drained: drained})
 		}
 	}
+	api.set(func(s *adminapi.Status) { s.Groups[0].Primary, s.Groups[0].Target = "eu", "eu" })
 	api.HandleFunc("POST /v1/origins/eu/drain", drain(true, ""))
 	api.HandleFunc("POST /v1/origins/eu/ready", drain(false, "eu"))
 	serveAPI(t, api)
