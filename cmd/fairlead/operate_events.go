@@ -210,8 +210,7 @@ func (o *operator) dns(e resolver.Event) {
 }
 
 func (o *operator) follow(group string, e follower.Event) {
-	var here *drainedHere
-	if errors.As(e.Err, &here) {
+	if here, ok := errors.AsType[*drainedHere](e.Err); ok {
 		o.tell(adminapi.Event{Kind: "dns", Level: "warn", Group: group, Origin: here.origin, Cause: e.Err.Error(),
 			Text: fmt.Sprintf("%s follows nobody now: the other pointer is at %s, which is drained here", group, here.origin)})
 		return
