@@ -127,7 +127,7 @@ func TestNamesThatAreNotThereAreToldFromThoseThatAre(t *testing.T) {
 	}{
 		{[]string{"pin", "shp", "us"}, `there is no group "shp": there are blog, shop, checkout`},
 		{[]string{"pin", "shop", "static"}, `group shop has no origin "static": its primary is eu, its secondary us`},
-		{[]string{"pin", "blog", "us"}, `its primary is eu, its secondary left out`},
+		{[]string{"pin", "blog", "us"}, `its primary is static, its secondary left out`},
 		{[]string{"unpin", "shp"}, `there is no group "shp"`},
 		{[]string{"failback", "shp"}, `there is no group "shp"`},
 		{[]string{"drain", "asia"}, `there is no origin "asia": there are us, static, eu`},

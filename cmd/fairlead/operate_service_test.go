@@ -97,10 +97,11 @@ func TestAGroupThatFollowsIsLeftToItsLeader(t *testing.T) {
 	if _, err = o.Ready("eu", adminapi.Change{}, "me"); err != nil {
 		t.Error(err)
 	}
-	if _, err = o.Pin("shop", adminapi.PinRequest{Target: "eu"}, "me"); err != nil || shop.Pointer().Target != failover.RolePrimary {
+	// Nobody probes it here, so it stays down; force is not what is tested.
+	if _, err = o.Pin("shop", adminapi.PinRequest{Target: "eu", Change: adminapi.Change{Force: true}}, "me"); err != nil || shop.Pointer().Target != failover.RolePrimary {
 		t.Errorf("a pin outranks it: %v", err)
 	}
-	if _, err = o.Drain("us", adminapi.Change{}, "me"); err != nil {
+	if _, err = o.Drain("us", adminapi.Change{Force: true}, "me"); err != nil {
 		t.Errorf("under the pin: %v", err)
 	}
 }
