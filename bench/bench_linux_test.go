@@ -233,6 +233,12 @@ func TestAComparisonHasEveryFigure(t *testing.T) {
 	}
 	o := options{Sizes: []int64{0, 1024}, Rounds: 2, Duration: 200 * time.Millisecond, Rate: 50}
 	r, err := s.compare(t.Context(), []contender{c}, o)
+	// On a busy machine net/http's proxy answers 502 now and then after a round has left its connections. That ends a
+	// comparison, as it must; what is tested here is one that comes to its end.
+	for again := 0; again < 2 && err != nil && strings.Contains(err.Error(), "502 Bad Gateway"); again++ {
+		t.Log(err)
+		r, err = s.compare(t.Context(), []contender{c}, o)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
