@@ -259,8 +259,13 @@ func TestAThousandClientsAreAllServed(t *testing.T) {
 	r.run()
 	var served atomic.Int64
 	var clients sync.WaitGroup
+	defer clients.Wait()               // also when this test gives up
+	asking := make(chan struct{}, 200) // a full queue of the kernel would make each wait for seconds
 	for range 1000 {
 		clients.Go(func() {
+			asking <- struct{}{}
+			free := sync.OnceFunc(func() { <-asking })
+			defer free()
 			c, err := net.Dial("tcp", r.address)
 			if err != nil {
 				t.Error(err)
@@ -277,6 +282,7 @@ func TestAThousandClientsAreAllServed(t *testing.T) {
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			served.Add(1)
+			free()
 			if n := r.server.Stats().Connections; n > mostConnections {
 				t.Errorf("%d connections", n)
 			}
