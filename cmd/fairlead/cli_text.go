@@ -66,6 +66,7 @@ func makePlainValue(v reflect.Value) {
 // indented. It means the same: what is not plain can stand in its strings only,
 // and is escaped there.
 func plainJSON(raw []byte, indent bool) ([]byte, error) {
+	raw = bytes.Trim(raw, " \t\r\n") // or Indent keeps what follows the value
 	var b bytes.Buffer
 	var err error
 	if indent {
@@ -88,7 +89,7 @@ func plainJSON(raw []byte, indent bool) ([]byte, error) {
 			out = fmt.Appendf(out, `\u%04x`, r)
 		}
 	}
-	return append(bytes.TrimRight(out, "\n"), '\n'), nil
+	return append(out, '\n'), nil
 }
 
 // wide are the blocks whose characters take two columns, from the East Asian

@@ -404,6 +404,7 @@ func TestAStreamIsReadAsTheStandardSays(t *testing.T) {
 
 func FuzzPlainJSON(f *testing.F) {
 	f.Add([]byte("{\"a\":\"\u009b\u202e\xff\U000e0001\", \"b\":[1,null]}"), true)
+	f.Add([]byte(" 0\t\r\n"), true)
 	f.Fuzz(func(t *testing.T, raw []byte, indent bool) {
 		text, err := plainJSON(raw, indent)
 		if err != nil {
