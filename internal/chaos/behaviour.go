@@ -42,14 +42,53 @@ func InTurn(behaviours ...Behaviour) Behaviour {
 	}}
 }
 
+// asUsual does what the origin would do without a fault.
+func asUsual() Behaviour {
+	return Behaviour{name: "AsUsual", serve: func(k *call) bool {
+		b := k.origin.plan.Load().usual(k.arrival.Path())
+		k.origin.journal.update(func() { k.arrival.Behaviour = b.name })
+		return b.serve(k)
+	}}
+}
+
 // plan is which behaviour holds where. It is never changed, only replaced.
 type plan struct {
 	rest  Behaviour
 	paths map[string]*Behaviour
+	fault *overlay // nil for none
 }
 
-// find returns the exact path's behaviour, else that of the longest prefix that ends in a slash, else the rest's.
+// overlay is a fault's behaviour, which goes before the plan's own.
+type overlay struct {
+	behaviour        *Behaviour // nil for none
+	requests, probes bool       // whom it meets
+	health           string     // the path of probes, "" for none
+	hello            hello
+}
+
+// find returns the fault's behaviour if it meets this path, else the usual one.
 func (p *plan) find(path string) *Behaviour {
+	if f := p.fault; f != nil && f.behaviour != nil {
+		meets := f.requests
+		if f.health != "" && path == f.health {
+			meets = f.probes
+		}
+		if meets {
+			return f.behaviour
+		}
+	}
+	return p.usual(path)
+}
+
+func (p *plan) hello() hello {
+	if p.fault == nil {
+		return helloGood
+	}
+	return p.fault.hello
+}
+
+// usual returns the exact path's behaviour, else that of the longest prefix that ends in a slash, else the rest's.
+func (p *plan) usual(path string) *Behaviour {
 	if b := p.paths[path]; b != nil {
 		return b
 	}
@@ -83,7 +122,7 @@ func (o *Origin) replan(change func(*plan)) {
 	defer o.planning.Unlock()
 	next := plan{paths: make(map[string]*Behaviour)}
 	if now := o.plan.Load(); now != nil {
-		next.rest = now.rest
+		next.rest, next.fault = now.rest, now.fault
 		maps.Copy(next.paths, now.paths)
 	}
 	change(&next)

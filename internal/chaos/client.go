@@ -3,6 +3,7 @@ package chaos
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -104,6 +105,7 @@ type Client struct {
 	Address string        // host:port or a socket's path
 	Host    string        // the Host field; "": chaos.test
 	Timeout time.Duration // for one request; 0: 10 s
+	TLS     *tls.Config   // nil: none
 
 	nc      net.Conn
 	br      *bufio.Reader
@@ -164,6 +166,15 @@ func (c *Client) connect(ctx context.Context, deadline time.Time) error {
 	nc, err := dialer.DialContext(ctx, orString(c.Network, "tcp"), c.Address)
 	if err != nil {
 		return err
+	}
+	if c.TLS != nil {
+		secured := tls.Client(nc, c.TLS)
+		_ = nc.SetDeadline(deadline)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return err
+		}
+		nc = secured
 	}
 	c.nc, c.br = nc, bufio.NewReaderSize(nc, 16<<10)
 	if c.buf == nil {

@@ -26,6 +26,16 @@
 // An [Origin] speaks HTTP/1.1 on raw sockets, because net/http would not let it break the protocol, and both ends have
 // their own reader of it, so that a mistake in the proxy's parser is not shared by its judge.
 //
+// A [Fault] is a behaviour with a name, which the drill, the suite and the documentation share: [Faults] is the closed
+// table of them. It lies over whatever else was set, for requests or probes or both, and its end leaves no trace:
+//
+//	fault, _ := chaos.FaultByName("connect_refused")
+//	if err := fault.Begin(eu, "/healthz"); err != nil {
+//		t.Fatal(err)
+//	}
+//	...
+//	err := fault.End(eu)
+//
 // The kit refuses to judge with half the evidence: a ledger is bounded, and one that overflowed fails the check. It
 // knows nothing of routes, permits or the pointer; what is inside the proxy is for the proxy's own tests to ask. It
 // imports nothing of ours and does not import testing, so a demonstration may use it too.

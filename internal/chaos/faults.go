@@ -404,6 +404,22 @@ func ExtraResponse() Behaviour {
 	}}
 }
 
+// Overlong answers as OK(1024) and sends so many bytes more than Content-Length says, in the same write. The connection
+// stays open, so that a proxy which pools it would give them to another request.
+func Overlong(extra int) Behaviour {
+	return Behaviour{name: "Overlong", serve: func(k *call) bool {
+		if !k.receive() {
+			return false
+		}
+		n := k.want(1024)
+		b := k.head(200, n, length(n))
+		if k.arrival.Method != "HEAD" {
+			b = append(b, Body(k.origin.name, k.arrival.ID, n)...)
+		}
+		return k.write(append(b, strings.Repeat("x", extra)...)) && k.keep()
+	}}
+}
+
 // ---- tables
 
 // Sound returns behaviours that are odd but right: a client must get each answer whole.

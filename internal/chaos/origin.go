@@ -21,13 +21,15 @@ import (
 )
 
 // Origin is an HTTP/1.1 server on raw sockets whose behaviour can be changed at any moment. It is made by [NewOrigin],
-// [NewUnixOrigin] or [Listen] and safe for concurrent use. A new origin is up and behaves as OK(1024).
+// [NewUnixOrigin], [NewTLSOrigin], [Listen] or [ListenTLS] and safe for concurrent use. A new origin is up and behaves as
+// OK(1024).
 type Origin struct {
 	name    string
 	network string
 	address string
-	dir     string // to be removed by Close, "" for none
-	tb      TB     // nil without a test
+	dir     string        // to be removed by Close, "" for none
+	tb      TB            // nil without a test
+	certs   *Certificates // nil without TLS
 
 	plan    atomic.Pointer[plan]
 	journal journal
@@ -36,16 +38,20 @@ type Origin struct {
 
 	mu       sync.Mutex
 	planning sync.Mutex         // serialises changes of plan
+	faulting sync.Mutex         // serialises faults; taken before the others
+	undo     func() error       // ends what the fault at hand does besides its behaviour, nil for nothing
 	listener net.Listener       // nil while down
 	conns    map[*conn]struct{} // open connections
 	accepted int
 	closed   bool
+	silent   *silence            // nil unless connects go unanswered
+	fillers  map[string]struct{} // our own connections, by address, that fill the silent listener's queue
 }
 
 // NewOrigin opens an origin on a free port of 127.0.0.1 and closes it when the test ends.
 func NewOrigin(tb TB, name string) *Origin {
 	tb.Helper()
-	return adopt(tb)(listenLoopback(name))
+	return adopt(tb)(listenLoopback(name, nil))
 }
 
 // NewUnixOrigin opens an origin on a unix socket in a directory of its own and closes it when the test ends.
@@ -80,11 +86,11 @@ func adopt(tb TB) func(*Origin, error) *Origin {
 // listenLoopback picks a port below those that the system hands out by itself (32768 and up on Linux, 49152 on macOS
 // and Windows). Otherwise, while the origin is down, some outgoing connection could take its port, or a connect to it
 // could by chance start from that very port and be connected to itself.
-func listenLoopback(name string) (*Origin, error) {
+func listenLoopback(name string, certs *Certificates) (*Origin, error) {
 	var last error
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
-		o, err := Listen(name, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		o, err := openAt(name, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), certs)
 		if err == nil {
 			return o, nil
 		}
@@ -95,7 +101,11 @@ func listenLoopback(name string) (*Origin, error) {
 
 // Listen opens an origin at an address: network is "tcp" or "unix". The caller closes it.
 func Listen(name, network, address string) (*Origin, error) {
-	o := &Origin{name: name, network: network, address: address, conns: make(map[*conn]struct{})}
+	return openAt(name, network, address, nil)
+}
+
+func openAt(name, network, address string, certs *Certificates) (*Origin, error) {
+	o := &Origin{name: name, network: network, address: address, certs: certs, conns: make(map[*conn]struct{})}
 	o.Set(OK(1024))
 	if err := o.open(); err != nil {
 		return nil, fmt.Errorf("open origin %s: %w", name, err)
@@ -137,10 +147,13 @@ func (o *Origin) Network() string { return o.network }
 // Addr returns host:port or the socket's path. It stays the same for the origin's life.
 func (o *Origin) Addr() string { return o.address }
 
-// URL returns the address as a configuration has it: http://host:port or unix:/path.
+// URL returns the address as a configuration has it: http://host:port, https://host:port or unix:/path.
 func (o *Origin) URL() string {
 	if o.network == "unix" {
 		return "unix:" + o.address
+	}
+	if o.certs != nil {
+		return "https://" + o.address
 	}
 	return "http://" + o.address
 }
@@ -155,6 +168,7 @@ func (o *Origin) Down() {
 		_ = o.listener.Close()
 		o.listener = nil
 	}
+	o.endSilenceLocked()
 	o.mu.Unlock()
 	o.ResetConns()
 }
@@ -185,14 +199,15 @@ func (o *Origin) ResetConns() {
 	}
 }
 
-// Close takes the origin down for good and waits until its goroutines have ended. The ledger stays readable.
+// Close takes the origin down for good, its fault with it, and waits until its goroutines have ended. The ledger stays
+// readable.
 func (o *Origin) Close() {
-	o.Down()
 	o.mu.Lock()
 	first := !o.closed
-	o.closed = true
+	o.closed = true // from here on Up does nothing
 	o.mu.Unlock()
-	o.Down() // an Up may have come between
+	o.Down()
+	_ = o.mend() // may wait for the fault's own goroutine
 	o.serving.Wait()
 	if first && o.network == "unix" {
 		_ = os.Remove(o.address)
@@ -225,6 +240,9 @@ func (o *Origin) accept(listener net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if err != nil && o.silenced(err) {
+			continue
+		}
 		if err != nil {
 			time.Sleep(time.Millisecond) // out of descriptors, or a peer that left the backlog
 			continue
@@ -236,7 +254,13 @@ func (o *Origin) accept(listener net.Listener) {
 func (o *Origin) welcome(nc net.Conn, listener net.Listener) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c := &conn{origin: o, nc: nc, br: bufio.NewReader(nc), unplugged: make(chan struct{}), ended: make(chan struct{})}
+	if _, ours := o.fillers[nc.RemoteAddr().String()]; ours {
+		delete(o.fillers, nc.RemoteAddr().String())
+		_ = nc.Close()
+		return
+	}
+	c := &conn{origin: o, raw: nc, nc: o.secure(nc), unplugged: make(chan struct{}), ended: make(chan struct{})}
+	c.br = bufio.NewReader(c.nc)
 	if o.listener != listener { // Down came between
 		c.reset()
 		return
@@ -256,7 +280,8 @@ func (o *Origin) left(c *conn) {
 // conn is one accepted connection, served by one goroutine.
 type conn struct {
 	origin    *Origin
-	nc        net.Conn
+	raw       net.Conn
+	nc        net.Conn // raw, or TLS over it
 	br        *bufio.Reader
 	number    int
 	requests  int
@@ -272,7 +297,7 @@ var longAgo = time.Unix(1, 0) // a deadline that interrupts
 func (c *conn) unplug() {
 	c.once.Do(func() {
 		close(c.unplugged)
-		_ = c.nc.SetDeadline(longAgo)
+		_ = c.raw.SetDeadline(longAgo)
 	})
 }
 
@@ -280,24 +305,27 @@ func (c *conn) close() { _ = c.nc.Close() }
 
 // reset makes the peer see ECONNRESET instead of an orderly end. On a unix socket it only closes.
 func (c *conn) reset() {
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	c.close()
+	_ = c.raw.Close()
 }
 
 func (c *conn) closeWrite() {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
+	for _, nc := range []net.Conn{c.nc, c.raw} { // TLS ends only its own side by itself
+		if half, ok := nc.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
 	}
 }
 
 func (c *conn) serve() {
 	defer close(c.ended)
 	defer c.origin.left(c)
-	if b := c.origin.plan.Load().rest; b.onAccept != nil {
-		b.onAccept(c)
-	} else {
+	p := c.origin.plan.Load()
+	if onAccept := p.find("").onAccept; onAccept != nil {
+		onAccept(c)
+	} else if c.handshake(p.hello()) {
 		for c.exchange(nil) {
 		}
 	}

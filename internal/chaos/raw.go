@@ -25,9 +25,13 @@ func Dial(tb TB, network, address string) *Raw {
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
-	r := &Raw{Timeout: 5 * time.Second, nc: nc, br: bufio.NewReader(nc)}
+	r := newRaw(nc, 5*time.Second)
 	tb.Cleanup(r.Close)
 	return r
+}
+
+func newRaw(nc net.Conn, timeout time.Duration) *Raw {
+	return &Raw{Timeout: timeout, nc: nc, br: bufio.NewReader(nc)}
 }
 
 // Conn returns the connection itself. Bytes that a read of Raw has buffered are not seen on it.
