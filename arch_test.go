@@ -81,6 +81,8 @@ func TestImportRulesHold(t *testing.T) {
 				first, _, _ := strings.Cut(imported, "/")
 				return !strings.Contains(first, ".") && imported != "testing"
 			},
+		},
+		{
 			name:    "a timeline is drawn by the standard library alone",
 			why:     "whoever has times and names can have a picture: the suite, the drill and what comes after them",
 			applies: func(pkg, _ string) bool { return pkg == "internal/chaos/timeline" },

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package suite
+
+import "os"
+
+// Scenarios that need these are skipped where there are none.
+var (
+	sigstop = os.Kill
+	sigcont = os.Kill
+)

@@ -1,0 +1,10 @@
+//go:build unix
+
+package suite
+
+import "syscall"
+
+const (
+	sigstop = syscall.SIGSTOP
+	sigcont = syscall.SIGCONT
+)
