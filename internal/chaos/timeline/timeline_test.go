@@ -188,6 +188,46 @@ func TestStacksAreAsHighAsTheirCounts(t *testing.T) {
 	}
 }
 
+func TestTheBandOfLatenciesHasHolesWhereNothingWasGood(t *testing.T) {
+	p := Picture{Start: noon, End: after(80)}
+	for i := range 80 {
+		r := Request{At: after(float64(i)), Took: 10 * time.Millisecond, Origin: "eu"}
+		if i >= 30 && i < 50 {
+			r.Result, r.Took = Hung, time.Second
+		}
+		p.Requests = append(p.Requests, r)
+	}
+	all := checkSane(t, p.SVG())
+	var runs []string
+	for _, e := range filled(all, "path", "p50") {
+		d := e.attrs["d"]
+		from, _, _ := strings.Cut(strings.TrimPrefix(d, "M"), " ")
+		runs = append(runs, from+" to "+d[strings.LastIndex(d, "H")+1:])
+	}
+	// A bin of a second is an eightieth of the plot's width wide.
+	bin := func(i float64) string { return number(plotLeft + plotWidth*i/80) }
+	want := []string{bin(0) + " to " + bin(30), bin(50) + " to " + bin(80)}
+	if !slices.Equal(runs, want) {
+		t.Errorf("p50 runs over %v, want %v", runs, want)
+	}
+	if n := len(filled(all, "path", "band")); n != 2 {
+		t.Errorf("%d bands, want one for each run", n)
+	}
+	dots := filled(all, "circle", "hung")
+	if len(dots) != 20 {
+		t.Errorf("%d dots of failures, want 20", len(dots))
+	}
+}
+
+func TestLatenciesStandOnALogarithmicScale(t *testing.T) {
+	s := logScale{low: -3, high: 0, top: 0, bottom: 90}
+	for give, want := range map[float64]float64{0: 90, 1e-3: 90, 1e-2: 60, 1e-1: 30, 1: 0, 1000: 0} {
+		if got := s.y(give); math.Abs(got-want) > 1e-6 {
+			t.Errorf("%v s stands at %v, want %v", give, got, want)
+		}
+	}
+}
+
 func TestHundredsOfFlipsAreDrawnAndThousandsMerged(t *testing.T) {
 	p := Picture{Start: noon, End: after(20), Origins: []string{"eu", "us"}}
 	flips := func(track string, n int) {
