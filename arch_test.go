@@ -106,6 +106,9 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/prometheus/client_golang/prometheus", "internal/metrics/prometheus.go"),
 		oneDoor("github.com/prometheus/client_golang/prometheus/collectors", "internal/metrics/prometheus.go"),
 		oneDoor("github.com/prometheus/common/expfmt", "internal/metrics/prometheus.go"),
+		oneDoor("github.com/Shopify/toxiproxy/v2/toxics", "internal/chaos/toxic/toxic.go"),
+		oneDoor("github.com/Shopify/toxiproxy/v2/stream", "internal/chaos/toxic/toxic.go"),
+		oneDoor("github.com/rs/zerolog", "internal/chaos/toxic/toxic.go"),
 		oneDoor("golang.org/x/net/ipv4", "internal/nameserver/udp_linux.go"),
 		oneDoor("golang.org/x/net/ipv6", "internal/nameserver/udp_linux.go"),
 		{
