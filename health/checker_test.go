@@ -26,9 +26,15 @@ const (
 	answers conduct = iota
 	answers503
 	refuses
-	blackholes // the connection is never made
-	staysMute  // accepts, reads, never answers
+	blackholes  // the connection is never made
+	staysMute   // accepts, reads, never answers
+	answersLate // after the probe's time-out
+	dialsLate   // pays no heed to the time-out, and then answers
 )
+
+// late is when an origin that is late does what it does: after any time-out
+// that tests use.
+const late = 6 * time.Second
 
 // A plan says what an origin does with the n-th probe, counted from 0.
 type plan func(w *world, n int) conduct
@@ -103,6 +109,9 @@ func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case blackholes:
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case dialsLate:
+		time.Sleep(late)
+		does = answers
 	}
 	ours, theirs := net.Pipe()
 	go serve(theirs, does)
@@ -115,6 +124,9 @@ func serve(conn net.Conn, does conduct) {
 		return
 	}
 	switch does {
+	case answersLate:
+		time.Sleep(late)
+		fallthrough
 	case answers:
 		io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
 	case answers503:
@@ -537,14 +549,7 @@ func TestAfterAPauseProbesDoNotComeInABurst(t *testing.T) {
 func TestAResultThatArrivesLateIsDropped(t *testing.T) {
 	// A Dial that pays no heed to its context brings working connections, but
 	// five seconds after the time-out.
-	cfg := usual
-	cfg.Dial = func(context.Context, string, string) (net.Conn, error) {
-		time.Sleep(6 * time.Second)
-		ours, theirs := net.Pipe()
-		go serve(theirs, answers)
-		return ours, nil
-	}
-	inWorld(t, cfg, nil, func(w *world) {
+	inWorld(t, usual, always(dialsLate), func(w *world) {
 		time.Sleep(time.Minute)
 		if at := w.turned(Down); w.Verdict() != Down || at > 4*time.Second {
 			t.Errorf("verdict %s, down at %s; want down within 4s", w.Verdict(), at)
