@@ -18,12 +18,16 @@ type caller struct {
 	err    error
 }
 
-func call(b *Bulkhead) *caller {
+// call has a goroutine ask for a permit, callAgain for one like it had before.
+func call(b *Bulkhead) *caller      { return enter(b.Acquire) }
+func callAgain(b *Bulkhead) *caller { return enter(b.Reacquire) }
+
+func enter(acquire func(context.Context, *Permit) error) *caller {
 	ctx, leave := context.WithCancelCause(context.Background())
 	c := &caller{leave: leave, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		c.err = b.Acquire(ctx, &c.permit)
+		c.err = acquire(ctx, &c.permit)
 	}()
 	return c
 }
@@ -354,11 +358,7 @@ func TestUnderContentionTheLimitHolds(t *testing.T) {
 func TestOneWhoWasAdmittedBeforeIsNotRefusedForWantOfRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, held := full(0, time.Second)
-		again := &caller{done: make(chan struct{})}
-		go func() {
-			defer close(again.done)
-			again.err = b.Reacquire(context.Background(), &again.permit)
-		}()
+		again := callAgain(b)
 		synctest.Wait()
 		wantCounts(t, b, 1, 1)
 		var p Permit

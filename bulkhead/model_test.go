@@ -31,7 +31,7 @@ var drawConfig = rapid.Custom(func(t *rapid.T) Config {
 
 var drawStep = rapid.Custom(func(t *rapid.T) step {
 	s := step{what: rapid.SampledFrom([]string{
-		"acquire", "acquire", "acquire", "try", "release", "release", "leave", "sleep", "resize",
+		"acquire", "acquire", "acquire", "reacquire", "try", "release", "release", "leave", "sleep", "resize",
 	}).Draw(t, "what")}
 	switch s.what {
 	case "release", "leave":
@@ -83,7 +83,9 @@ func (m *model) expire(now time.Time) {
 func (m *model) do(b *Bulkhead, s step) error {
 	switch s.what {
 	case "acquire":
-		m.acquire(call(b))
+		m.acquire(call(b), false)
+	case "reacquire":
+		m.acquire(callAgain(b), true)
 	case "try":
 		c := &caller{done: make(chan struct{})}
 		close(c.done)
@@ -121,12 +123,12 @@ func (m *model) do(b *Bulkhead, s step) error {
 	return nil
 }
 
-func (m *model) acquire(c *caller) {
+func (m *model) acquire(c *caller, admitted bool) {
 	switch {
 	case len(m.holders) < m.cfg.MaxConcurrent && len(m.waiters) == 0:
 		m.holders = append(m.holders, c)
 		m.want[c] = nil
-	case len(m.waiters) >= m.cfg.MaxQueue:
+	case len(m.waiters) >= m.cfg.MaxQueue && !admitted:
 		m.want[c] = ErrFull
 	default:
 		w := &waiting{caller: c}
