@@ -9,12 +9,12 @@ import (
 	"github.com/fairlead/fairlead/internal/chaos"
 )
 
-// AllServed: every request got a whole good answer.
+// AllServed claims: every request got a whole good answer.
 func AllServed() Expectation {
 	return Expectation{"every request is served", func(o *Outcome) error { return o.none(o.Ledger.Unserved()) }}
 }
 
-// CoveredServed: every covered request got a whole good answer, and there were at
+// CoveredServed claims: every covered request got a whole good answer, and there were at
 // least some.
 func CoveredServed() Expectation {
 	return Expectation{"every covered request is served", func(o *Outcome) error {
@@ -32,11 +32,11 @@ func (o *Outcome) none(bad []chaos.Result) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%d of %d were not", len(bad), o.Ledger.Len())
+	all := []error{fmt.Errorf("%d of %d were not", len(bad), o.Ledger.Len())}
 	for _, r := range bad[:min(3, len(bad))] {
-		text += fmt.Sprintf("\n    %v after the begin: %v %q%s", r.Start.Sub(o.Begun).Round(time.Millisecond), r, r.Text, o.record(r.Path))
+		all = append(all, fmt.Errorf("    %v after the begin: %v %q%s", r.Start.Sub(o.Begun).Round(time.Millisecond), r, r.Text, o.record(r.Path)))
 	}
-	return errors.New(text)
+	return errors.Join(all...)
 }
 
 func (o *Outcome) record(target string) string {
@@ -46,7 +46,7 @@ func (o *Outcome) record(target string) string {
 	return " no access record"
 }
 
-// UncoveredLost: of the uncovered requests at most so many were not served.
+// UncoveredLost claims: of the uncovered requests at most so many were not served.
 func UncoveredLost(most int) Expectation {
 	return Expectation{fmt.Sprintf("at most %d uncovered requests are not served", most), func(o *Outcome) error {
 		bad := o.Ledger.Select(func(r *chaos.Result) bool { return !r.Covered && r.Kind != chaos.Served })
@@ -57,7 +57,7 @@ func UncoveredLost(most int) Expectation {
 	}}
 }
 
-// NotServedOnly: whoever was not served got one of these statuses, or an abort
+// NotServedOnly claims: whoever was not served got one of these statuses, or an abort
 // where 0 is among them.
 func NotServedOnly(statuses ...int) Expectation {
 	return Expectation{fmt.Sprintf("who is not served gets %v (0: an abort)", statuses), func(o *Outcome) error {
@@ -71,7 +71,7 @@ func NotServedOnly(statuses ...int) Expectation {
 	}}
 }
 
-// Classes: the failed attempts at an origin are of these classes, and there are
+// Classes claims: the failed attempts at an origin are of these classes, and there are
 // some of the first.
 func Classes(origin string, classes ...string) Expectation {
 	return Expectation{fmt.Sprintf("attempts fail at %s with %v", origin, classes), func(o *Outcome) error {
@@ -96,10 +96,10 @@ func Classes(origin string, classes ...string) Expectation {
 	}}
 }
 
-// NoFlip: the pointer never moved.
+// NoFlip claims: the pointer never moved.
 func NoFlip() Expectation { return Flips(0, 0) }
 
-// Flips: the pointer moved at least and at most so often.
+// Flips claims: the pointer moved at least and at most so often.
 func Flips(least, most int) Expectation {
 	return Expectation{fmt.Sprintf("the pointer moves %d to %d times", least, most), func(o *Outcome) error {
 		if n := len(o.journal.flips()); n < least || n > most {
@@ -116,14 +116,14 @@ func (o *Outcome) flipsText() (text string) {
 	return text
 }
 
-// FailedOver: at least so many requests were answered by the other origin.
+// FailedOver claims: at least so many requests were answered by the other origin.
 func FailedOver(least int) Expectation {
 	return Expectation{fmt.Sprintf("at least %d requests fail over", least), func(o *Outcome) error {
 		return o.atLeast(least, func(t Line) int { return t.FailedOver })
 	}}
 }
 
-// NoFailover: no request was answered by another origin than the first it was for.
+// NoFailover claims: no request was answered by another origin than the first it was for.
 func NoFailover() Expectation {
 	return Expectation{"no request fails over", func(o *Outcome) error {
 		for route, t := range o.totals {
@@ -135,14 +135,14 @@ func NoFailover() Expectation {
 	}}
 }
 
-// Parked: at least so many requests waited for the pointer.
+// Parked claims: at least so many requests waited for the pointer.
 func Parked(least int) Expectation {
 	return Expectation{fmt.Sprintf("at least %d requests are parked", least), func(o *Outcome) error {
 		return o.atLeast(least, func(t Line) int { return t.Parked })
 	}}
 }
 
-// Shed: at least so many requests were refused by a bulkhead.
+// Shed claims: at least so many requests were refused by a bulkhead.
 func Shed(least int) Expectation {
 	return Expectation{fmt.Sprintf("at least %d requests are shed", least), func(o *Outcome) error {
 		return o.atLeast(least, func(t Line) int { return t.Shed })
@@ -160,7 +160,7 @@ func (o *Outcome) atLeast(least int, count func(Line) int) error {
 	return nil
 }
 
-// Quickly: a share q of the requests that keep selects took at most limit.
+// Quickly claims: a share q of the requests that keep selects took at most limit.
 func Quickly(what string, q float64, limit time.Duration, keep func(*chaos.Result) bool) Expectation {
 	return Expectation{fmt.Sprintf("p%g of %s within %v", q*100, what, limit), func(o *Outcome) error {
 		results := o.Ledger.Select(keep)
@@ -180,7 +180,7 @@ func Covered(r *chaos.Result) bool { return r.Covered }
 // Uncovered selects what may be sent once only.
 func Uncovered(r *chaos.Result) bool { return !r.Covered }
 
-// AttemptsPerRequest: the origins together saw at most so many requests for each
+// AttemptsPerRequest claims: the origins together saw at most so many requests for each
 // that a client sent.
 func AttemptsPerRequest(most float64) Expectation {
 	return Expectation{fmt.Sprintf("at most %.2f attempts a request", most), func(o *Outcome) error {
@@ -195,7 +195,7 @@ func AttemptsPerRequest(most float64) Expectation {
 	}}
 }
 
-// Arrivals: an origin saw at least and at most so many requests.
+// Arrivals claims: an origin saw at least and at most so many requests.
 func Arrivals(origin string, least, most int) Expectation {
 	return Expectation{fmt.Sprintf("%d to %d requests arrive at %s", least, most, origin), func(o *Outcome) error {
 		for _, at := range o.Origins {
@@ -207,7 +207,7 @@ func Arrivals(origin string, least, most int) Expectation {
 	}}
 }
 
-// Requests: there were at least so many, or nothing is proved.
+// Requests claims: there were at least so many, or nothing is proved.
 func Requests(least int) Expectation {
 	return Expectation{fmt.Sprintf("at least %d requests", least), func(o *Outcome) error {
 		if n := o.Ledger.Len(); n < least {
@@ -217,7 +217,7 @@ func Requests(least int) Expectation {
 	}}
 }
 
-// Said: the log has an event of that name at least so often.
+// Said claims: the log has an event of that name at least so often.
 func Said(msg string, least int) Expectation {
 	return Expectation{fmt.Sprintf("the log says %q at least %d times", msg, least), func(o *Outcome) error {
 		if n := len(o.journal.find(msg, nil)); n < least {

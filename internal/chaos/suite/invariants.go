@@ -100,10 +100,12 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 		return fmt.Errorf("%w: %s %s of generation %d went to %s, the pointer was at %s", errOldTarget, r.Method, r.Target, r.Generation, first, at.target)
 	}
 	// The log's times are whole milliseconds, and a record is written after the
-	// end. A request that waited chose its target late, which is right.
-	begun := r.Time.Add(-time.Duration((r.TotalMS + 2) * float64(time.Millisecond)))
-	if next, flipped := places[r.Generation+1]; flipped && begun.After(next.since.Add(2*time.Millisecond)) {
-		return fmt.Errorf("%w: %s %s began %v after it, with generation %d", errStale, r.Method, r.Target, begun.Sub(next.since), r.Generation)
+	// end. A request that was parked has chosen again, nobody says when.
+	if next, flipped := places[r.Generation+1]; flipped && r.ParkedMS == 0 {
+		granted := r.Time.Add(-time.Duration((r.TotalMS - r.QueuedMS + 2) * float64(time.Millisecond)))
+		if granted.After(next.since.Add(2 * time.Millisecond)) {
+			return fmt.Errorf("%w: %s %s had its permit %v after it, and generation %d", errStale, r.Method, r.Target, granted.Sub(next.since), r.Generation)
+		}
 	}
 	return s.notEarly(r, at)
 }

@@ -36,7 +36,7 @@ type Line struct {
 	Attempts []Attempt `json:"attempts"`
 	TotalMS  float64   `json:"total_ms"`
 	ParkedMS float64   `json:"parked_ms"`
-	QueuedMS float64   `json:"queued_ms"`
+	QueuedMS float64   `json:"queue_ms"`
 
 	// Of "route totals".
 	Accepted   int `json:"accepted"`

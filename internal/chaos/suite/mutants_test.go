@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,7 @@ const root = "../../.."
 func mutants(t *testing.T) (all []*Mutant) {
 	t.Helper()
 	files, err := filepath.Glob("../testdata/mutants/*.patch")
-	if err != nil || len(files) < 10 {
+	if err != nil || len(files) == 0 {
 		t.Fatalf("%d mutants: %v", len(files), err)
 	}
 	for _, file := range files {
@@ -79,8 +80,12 @@ func (m *Mutant) mustBeCaught(t *testing.T) {
 	}
 	sc.program = program
 	o := playBeside(&sc)
-	results.caught(m, o)
-	if err := o.Err(); err == nil || !strings.Contains(err.Error(), m.Finds) {
-		t.Errorf("%s: %s does not find it; it says: %v", m.Breaks, sc.Name, err)
+	err = o.Err()
+	if err == nil || !strings.Contains(err.Error(), m.Finds) {
+		err = fmt.Errorf("%s: %s does not find it; it says: %w", m.Breaks, sc.Name, err)
+		t.Error(err)
+	} else {
+		err = nil
 	}
+	results.caught(m, o, err)
 }

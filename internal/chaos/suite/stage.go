@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,6 @@ type Stage struct {
 	rest     usage        // of the proxy before the load
 	begun    time.Time
 	lost     *stalls
-	ended    []*process // that were replaced
 	restarts int
 	resigned bool // the process was meant to end otherwise than by a drain
 
@@ -112,8 +112,8 @@ func (s *Stage) close() {
 	if s.proxy != nil {
 		s.proxy.kill()
 	}
-	for i := len(s.cleanup) - 1; i >= 0; i-- {
-		s.cleanup[i]()
+	for _, do := range slices.Backward(s.cleanup) {
+		do()
 	}
 	_ = os.RemoveAll(s.dir)
 }

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 func matrix() []Scenario {
 	return slices.Concat(
 		connectScenarios,
+		pointerScenarios,
 	)
 }
 

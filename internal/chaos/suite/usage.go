@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -22,10 +23,13 @@ func (s *Stage) usage() (usage, error) {
 		return u, err
 	}
 	u.goroutines, u.idle = int(m["go_goroutines"]), int(m["fairlead_idle_connections"])
+	if runtime.GOOS != "linux" {
+		return u, nil // no other system tells
+	}
 	dir := fmt.Sprintf("/proc/%d/fd", s.proxy.cmd.Process.Pid)
 	open, err := os.ReadDir(dir)
 	if err != nil {
-		return u, nil // only Linux tells
+		return u, err
 	}
 	u.sockets, u.files = 0, 0
 	for _, f := range open {
