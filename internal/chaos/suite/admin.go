@@ -51,6 +51,20 @@ func (a *admin) status() (*adminapi.Status, error) {
 	return s, json.NewDecoder(r.Body).Decode(s)
 }
 
+// post asks for a change.
+func (a *admin) post(path string) error {
+	r, err := a.client.Post("http://127.0.0.1"+path, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Body.Close() }()
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 1000))
+		return fmt.Errorf("%s: %s: %s", path, r.Status, text)
+	}
+	return nil
+}
+
 // metrics are the samples of a scrape, summed up over their labels.
 func (a *admin) metrics() (map[string]float64, error) {
 	r, err := a.get("/metrics")

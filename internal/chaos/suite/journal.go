@@ -137,3 +137,10 @@ func (j *journal) record(target string) *Line {
 	defer j.mu.Unlock()
 	return j.access[target]
 }
+
+// forget drops the access records so far.
+func (j *journal) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	clear(j.access)
+}

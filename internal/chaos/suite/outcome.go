@@ -121,6 +121,12 @@ func (s *Stage) settle() error {
 		return fmt.Errorf("the proxy ended by itself: %v\n%s", s.proxy.cmd.ProcessState, s.proxy.tail())
 	default:
 	}
+	return errors.Join(s.atRest(), s.proxy.drain(patience))
+}
+
+// atRest waits until the proxy holds nothing any more that it did not hold before
+// the load, and says what is left over.
+func (s *Stage) atRest() error {
 	var leak error
 	rested := func() bool {
 		if leak = s.permitsOut(); leak != nil {
@@ -135,11 +141,9 @@ func (s *Stage) settle() error {
 		return leak == nil
 	}
 	if err := s.await(8*time.Second, "the proxy to be at rest", rested); err != nil {
-		leak = fmt.Errorf("%w: %w", errLeak, leak)
-	} else {
-		leak = nil
+		return fmt.Errorf("%w: %w", errLeak, leak)
 	}
-	return errors.Join(leak, s.proxy.drain(patience))
+	return nil
 }
 
 // permitsOut says which permits, places in a queue or parked requests there still are.

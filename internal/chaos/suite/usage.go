@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -60,4 +61,19 @@ func (u usage) backTo(before usage) error {
 		return fmt.Errorf("%d files are left open", over)
 	}
 	return nil
+}
+
+// resident is the proxy's memory in bytes, 0 where the system does not tell.
+func (s *Stage) resident() int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.proxy.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
 }
