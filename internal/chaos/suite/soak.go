@@ -159,10 +159,10 @@ func (s *Stage) random(r *rand.Rand) error {
 	case n < 9:
 		all := chaos.Faults()
 		f := all[r.IntN(len(all))]
-		if f.Possible(o) != nil {
-			return nil
+		if err := f.Possible(o); err == nil {
+			return f.Begin(o, healthPath)
 		}
-		return f.Begin(o, healthPath)
+		return nil
 	case n < 15:
 		return (chaos.Fault{}).End(o)
 	case n < 17:
