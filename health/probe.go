@@ -20,6 +20,10 @@ const (
 	// response head, interim responses included.
 	headLimit = 32 << 10
 
+	// maxInterim bounds the responses before the final one, as it does for
+	// requests: an origin that fails them by this is not healthy.
+	maxInterim = 64
+
 	// bodyLimit bounds the body bytes that are searched for ExpectBody.
 	bodyLimit = 5120
 
@@ -171,7 +175,7 @@ func (p *prober) ask(ctx context.Context) (status int, phase Phase, err error) {
 // asked for.
 func readHead(limited *io.LimitedReader, r *bufio.Reader) (*http.Response, error) {
 	limited.N = headLimit
-	for {
+	for range maxInterim + 1 {
 		response, err := http.ReadResponse(r, nil)
 		if err != nil {
 			return nil, headError(err, limited.N == 0)
@@ -180,6 +184,7 @@ func readHead(limited *io.LimitedReader, r *bufio.Reader) (*http.Response, error
 			return response, nil
 		}
 	}
+	return nil, fmt.Errorf("%w: more than %d interim responses", ErrMalformed, maxInterim)
 }
 
 // headError tells the network's errors from the parser's. The latter repeat
