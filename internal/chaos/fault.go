@@ -164,12 +164,14 @@ func headFaults() []Fault {
 	onReuse := inHead("keepalive_close", "reset", CloseOnReuse(),
 		"it closes a kept connection just as the next request arrives on it, without an answer")
 	onReuse.Some = true
+	http09 := inHead("http_09", "malformed", HTTP09(), "it answers as in HTTP/0.9, with a body and no head, and closes")
+	http09.Also = []string{"reset"} // to those who wait for a whole line
 	return []Fault{
 		inHead("reset_before_head", "reset", ResetBeforeHead(), "it reads the request and resets the connection"),
 		inHead("reset_in_head", "reset", ResetInHead(), "it resets the connection after half of the response's head"),
 		onReuse,
 		inHead("garbage", "malformed", Garbage(), "it answers with bytes that are no HTTP"),
-		inHead("http_09", "reset", HTTP09(), "it answers as in HTTP/0.9, with a body and no head, and closes"),
+		http09,
 		inHead("half_status_line", "reset", HalfStatusLine(), "it closes the connection within the status line"),
 		inHead("nul_in_head", "malformed", NULInHead(), "the response's head holds a NUL"),
 		inHead("giant_head", "malformed", GiantHead(giantHead), "the response's head has a megabyte"),
