@@ -95,9 +95,8 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 			return fmt.Errorf("%w: %s %s: %v", errAttempts, r.Method, r.Target, r.Attempts)
 		}
 	}
-	first := r.Attempts[0].Origin
-	if r.ParkedMS == 0 && at.target != "" && first != at.target {
-		return fmt.Errorf("%w: %s %s of generation %d went to %s, the pointer was at %s", errOldTarget, r.Method, r.Target, r.Generation, first, at.target)
+	if went := s.wentTo(r); at.target != "" && went != at.target {
+		return fmt.Errorf("%w: %s %s of generation %d went to %s, the pointer was at %s", errOldTarget, r.Method, r.Target, r.Generation, went, at.target)
 	}
 	// The log's times are whole milliseconds, and a record is written after the
 	// end. A request that was parked has chosen again, nobody says when.
@@ -110,9 +109,25 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 	return s.notEarly(r, at)
 }
 
+// wentTo is the origin that the pointer sent a request to: its first attempt's.
+// But a write that could not be sent comes back for the pointer, parked or not,
+// and then the record's generation is that of its last attempt.
+func (s *Stage) wentTo(r *Line) string {
+	if isWrite(r.Method) && !s.writesMove() {
+		return r.Attempts[len(r.Attempts)-1].Origin
+	}
+	return r.Attempts[0].Origin
+}
+
+// writesMove reports whether a write that could not be sent goes to the other
+// origin at once.
+func (s *Stage) writesMove() bool {
+	return strings.Contains(s.scenario.Setup.Group, `unsafe = "unsent"`)
+}
+
 // notEarly: a write never reaches the secondary before the pointer does.
 func (s *Stage) notEarly(r *Line, at place) error {
-	if !isWrite(r.Method) || at.target != "eu" || strings.Contains(s.scenario.Setup.Group, `unsafe = "unsent"`) || r.ParkedMS > 0 {
+	if !isWrite(r.Method) || at.target != "eu" || s.writesMove() || r.ParkedMS > 0 {
 		return nil
 	}
 	for _, a := range r.Attempts {

@@ -35,6 +35,7 @@ func matrix() []Scenario {
 	return slices.Concat(
 		connectScenarios,
 		pointerScenarios,
+		headScenarios,
 	)
 }
 
