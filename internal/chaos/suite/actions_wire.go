@@ -3,6 +3,7 @@ package suite
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
@@ -108,4 +109,18 @@ func Together(background Action, steps ...Action) Action {
 		err := Repeat(1, steps...).Do(s)
 		return errors.Join(err, <-done)
 	}}
+}
+
+// RetryLater is a check for [Ask]: 503 of the proxy itself, which says to come
+// again in no less than so many seconds.
+func RetryLater(seconds int) func(chaos.Result) error {
+	return func(r chaos.Result) error {
+		if err := Answered(503, "")(r); err != nil {
+			return err
+		}
+		if got, err := strconv.Atoi(r.Head.Get("Retry-After")); err != nil || got < seconds {
+			return fmt.Errorf("Retry-After is %q, not %d or more", r.Head.Get("Retry-After"), seconds)
+		}
+		return nil
+	}
 }

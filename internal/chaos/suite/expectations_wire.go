@@ -129,3 +129,68 @@ func FailuresAt(origin string, most int) Expectation {
 		return nil
 	}}
 }
+
+// NotParked claims that no request waited for the pointer.
+func NotParked() Expectation {
+	return Expectation{"no request is parked", func(o *Outcome) error {
+		return o.nothing("were parked", func(t Line) int { return t.Parked })
+	}}
+}
+
+// NotShed claims that no bulkhead refused a request.
+func NotShed() Expectation {
+	return Expectation{"no request is shed", func(o *Outcome) error {
+		return o.nothing("were shed", func(t Line) int { return t.Shed })
+	}}
+}
+
+func (o *Outcome) nothing(what string, count func(Line) int) error {
+	for route, t := range o.totals {
+		if n := count(t); n > 0 {
+			return fmt.Errorf("%d of route %s %s", n, route, what)
+		}
+	}
+	return nil
+}
+
+// AbortsTold claims that the access log tells of each response that was broken
+// off that it failed at the primary, why, and that it could not be retried since
+// it was committed. Class is "" if no class is to be told, since the proxy gave up.
+func AbortsTold(class string) Expectation {
+	return Expectation{fmt.Sprintf("aborts are logged as %q and committed", class), func(o *Outcome) error {
+		for _, r := range o.Ledger.Select(Aborted) {
+			l := o.journal.record(r.Path)
+			if l == nil || l.Decision != "failed" || l.WhyNot != "committed" && class != "" || len(l.Attempts) != 1 ||
+				l.Attempts[0].Class != class || l.Attempts[0].Origin != "eu" {
+				return o.none([]chaos.Result{r})
+			}
+		}
+		return nil
+	}}
+}
+
+// NotReusedAfter claims that no connection to an origin carried another request
+// after one that had this behaviour.
+func NotReusedAfter(origin, behaviour string) Expectation {
+	return Expectation{fmt.Sprintf("no connection to %s goes on after %s", origin, behaviour), func(o *Outcome) error {
+		spoilt, n := make(map[int]bool), 0
+		for _, at := range o.Origins {
+			if at.Name() != origin {
+				continue
+			}
+			for _, a := range at.AllArrivals() {
+				if spoilt[a.Conn] {
+					return fmt.Errorf("%s %s came on connection %d, as number %d", a.Method, a.Target, a.Conn, a.OnConn)
+				}
+				if a.Behaviour == behaviour {
+					spoilt[a.Conn] = true
+					n++
+				}
+			}
+		}
+		if n == 0 {
+			return fmt.Errorf("no request had it")
+		}
+		return nil
+	}}
+}

@@ -36,6 +36,8 @@ func matrix() []Scenario {
 		connectScenarios,
 		pointerScenarios,
 		headScenarios,
+		refusedScenarios,
+		bodyScenarios,
 	)
 }
 
