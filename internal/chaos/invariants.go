@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -119,9 +120,17 @@ func (j *judge) arrival(origin string, a *Arrival) {
 	if a.Method != r.Method || a.Target != r.Path {
 		j.violate(ErrAltered, "%v arrived at %s as %s %s", r, origin, a.Method, a.Target)
 	}
-	if a.BodyWhole && (a.BodyLen != r.BodySize || a.BodyHash != sha256.Sum256(Body(sender, r.ID, r.BodySize))) {
+	if a.BodyWhole && (a.BodyLen != r.BodySize || a.BodyHash != hashOf(r)) {
 		j.violate(ErrAltered, "%v: body of %d bytes arrived at %s as another of %d bytes", r, r.BodySize, origin, a.BodyLen)
 	}
+}
+
+// hashOf is that of a request's body, which need not fit into memory.
+func hashOf(r *Result) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	_, _ = io.Copy(h, newContent(sender, r.ID, r.BodySize)) // neither of them fails
+	h.Sum(sum[:0])
+	return sum
 }
 
 // result judges what one client got, after all arrivals.

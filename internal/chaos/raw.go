@@ -10,9 +10,9 @@ import (
 )
 
 // Raw is a connection for tests of the wire: it sends exactly the bytes that it is given. Every operation ends within
-// Timeout. Not safe for concurrent use, but Send may run beside a read. The test's end closes it.
+// Timeout. Not safe for concurrent use, but Send may run beside a read. Of a [Dial] the test's end closes it.
 type Raw struct {
-	Timeout time.Duration // of each operation; Dial sets 5 s
+	Timeout time.Duration // of each operation; Dial sets 5 s, Open what it is given
 
 	nc net.Conn
 	br *bufio.Reader
@@ -21,13 +21,21 @@ type Raw struct {
 // Dial connects to "tcp" or "unix" and ends the test if that fails.
 func Dial(tb TB, network, address string) *Raw {
 	tb.Helper()
-	nc, err := net.DialTimeout(network, address, 5*time.Second)
+	r, err := Open(network, address, 5*time.Second)
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
-	r := newRaw(nc, 5*time.Second)
 	tb.Cleanup(r.Close)
 	return r
+}
+
+// Open connects to "tcp" or "unix". Timeout is that of the connect and of every operation. The caller closes it.
+func Open(network, address string, timeout time.Duration) (*Raw, error) {
+	nc, err := net.DialTimeout(network, address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return newRaw(nc, timeout), nil
 }
 
 func newRaw(nc net.Conn, timeout time.Duration) *Raw {
