@@ -116,8 +116,16 @@ func (j *journal) find(msg string, keep func(*Line) bool) []Line {
 	return found
 }
 
-// flips are the moves of the group's pointer so far.
-func (j *journal) flips() []Line { return j.find("pointer moved", nil) }
+// flips are the moves of the group's pointer so far. To is "" where it went to none.
+func (j *journal) flips() []Line {
+	flips := j.find("pointer moved", nil)
+	for i := range flips {
+		if flips[i].To == "none" {
+			flips[i].To = ""
+		}
+	}
+	return flips
+}
 
 // records are all access records, in the order of their time.
 func (j *journal) records() []*Line {

@@ -37,7 +37,8 @@ type Stage struct {
 	begun    time.Time
 	lost     *stalls
 	restarts int
-	resigned bool // the process was meant to end otherwise than by a drain
+	tasks    map[string]*task // beside the steps
+	resigned bool             // the process was meant to end otherwise than by a drain
 
 	mu      sync.Mutex
 	marks   []Mark

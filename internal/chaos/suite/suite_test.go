@@ -38,6 +38,9 @@ func matrix() []Scenario {
 		headScenarios,
 		refusedScenarios,
 		bodyScenarios,
+		flappingScenarios,
+		verdictScenarios,
+		bothDownScenarios,
 	)
 }
 
