@@ -10,7 +10,9 @@ import (
 	"time"
 )
 
-// Baseline is which goroutines and file descriptors a process had at one moment. Make it with [Rest].
+// Baseline is which goroutines and file descriptors a process had at one moment. Make it with [Rest]. What a library
+// such as goleak does for goroutines is done by hand, because descriptors have to be waited for in the same breath, and
+// because programs that are no tests use the kit too.
 type Baseline struct {
 	goroutines map[string]string // id: stack
 	files      map[string]int    // what descriptors point to: how many; nil where the system does not tell
