@@ -100,9 +100,9 @@ func Each(check func(chaos.Result) error) func([]chaos.Result) error {
 	}
 }
 
-// Together starts an action in the background and takes the steps meanwhile; it
+// Beside starts an action in the background and takes the steps meanwhile; it
 // is done when all are.
-func Together(background Action, steps ...Action) Action {
+func Beside(background Action, steps ...Action) Action {
 	return Action{background.Text + ", meanwhile: " + Repeat(1, steps...).Text, func(s *Stage) error {
 		done := make(chan error, 1)
 		go func() { done <- background.Do(s) }()

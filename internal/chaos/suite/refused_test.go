@@ -93,7 +93,7 @@ var refusedScenarios = []Scenario{
 		Setup: Setup{Health: "none"},
 		Load:  []chaos.Load{Reading(60)},
 		Steps: Now(Pass(200*time.Millisecond), Unplug("eu"),
-			Together(AskAll("ten writes", 10, onlyOrder, Each(Within(300*time.Millisecond, 1500*time.Millisecond, Answered(200, "eu")))),
+			Beside(AskAll("ten writes", 10, onlyOrder, Each(Within(300*time.Millisecond, 1500*time.Millisecond, Answered(200, "eu")))),
 				ParkedNow(10), Pass(300*time.Millisecond), Plug("eu"))),
 		Want: []Expectation{AllServed(), NoFlip(), Parked(10), WritesStay("us")},
 	},
@@ -104,7 +104,7 @@ var refusedScenarios = []Scenario{
 			Route: "bulkhead.max_queue = 100\nbulkhead.queue_timeout = \"2s\"\n"},
 		Load: []chaos.Load{Reading(60)},
 		Steps: Now(Pass(200*time.Millisecond), Unplug("eu"),
-			Together(AskAll("ten writes", 10, onlyOrder, Each(Answered(200, "us"))), ParkedNow(10), Served("us", 20), PointerAt("us", 2*time.Second))),
+			Beside(AskAll("ten writes", 10, onlyOrder, Each(Answered(200, "us"))), ParkedNow(10), Served("us", 20), PointerAt("us", 2*time.Second))),
 		Want: []Expectation{AllServed(), Flips(1, 1), Parked(10), NotShed(), Quickly("reads", 0.95, 200*time.Millisecond, Covered)},
 	},
 }
