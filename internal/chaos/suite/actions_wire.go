@@ -124,3 +124,12 @@ func RetryLater(seconds int) func(chaos.Result) error {
 		return nil
 	}
 }
+
+// ResetConns resets every connection of an origin, which goes on.
+func ResetConns(origin string) Action {
+	return Action{"the connections of " + origin + " are reset", func(s *Stage) error {
+		s.mark("connections reset")
+		s.origins[origin].ResetConns()
+		return nil
+	}}
+}

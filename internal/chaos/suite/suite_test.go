@@ -35,9 +35,7 @@ func matrix() []Scenario {
 	return slices.Concat(
 		connectScenarios,
 		pointerScenarios,
-		headScenarios,
-		refusedScenarios,
-		bodyScenarios,
+		wireScenarios(),
 		flappingScenarios,
 		verdictScenarios,
 		bothDownScenarios,
