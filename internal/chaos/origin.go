@@ -51,7 +51,7 @@ type Origin struct {
 // NewOrigin opens an origin on a free port of 127.0.0.1 and closes it when the test ends.
 func NewOrigin(tb TB, name string) *Origin {
 	tb.Helper()
-	return adopt(tb)(listenLoopback(name, nil))
+	return adopt(tb)(Listen(name, "tcp", "127.0.0.1:0"))
 }
 
 // NewUnixOrigin opens an origin on a unix socket in a directory of its own and closes it when the test ends.
@@ -83,14 +83,14 @@ func adopt(tb TB) func(*Origin, error) *Origin {
 	}
 }
 
-// listenLoopback picks a port below those that the system hands out by itself (32768 and up on Linux, 49152 on macOS
-// and Windows). Otherwise, while the origin is down, some outgoing connection could take its port, or a connect to it
-// could by chance start from that very port and be connected to itself.
-func listenLoopback(name string, certs *Certificates) (*Origin, error) {
+// listenLow picks a port below those that the system hands out by itself (32768 and up on Linux, 49152 on macOS and
+// Windows). Otherwise, while the origin is down, some outgoing connection could take its port, or a connect to it could
+// by chance start from that very port and be connected to itself.
+func listenLow(name, host string, certs *Certificates) (*Origin, error) {
 	var last error
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
-		o, err := openAt(name, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), certs)
+		o, err := openAt(name, "tcp", net.JoinHostPort(host, strconv.Itoa(port)), certs)
 		if err == nil {
 			return o, nil
 		}
@@ -99,9 +99,17 @@ func listenLoopback(name string, certs *Certificates) (*Origin, error) {
 	return nil, last
 }
 
-// Listen opens an origin at an address: network is "tcp" or "unix". The caller closes it.
+// Listen opens an origin at an address: network is "tcp" or "unix". Port 0 takes a free one that the system gives to
+// nobody while the origin is down. The caller closes it.
 func Listen(name, network, address string) (*Origin, error) {
-	return openAt(name, network, address, nil)
+	return listenAt(name, network, address, nil)
+}
+
+func listenAt(name, network, address string, certs *Certificates) (*Origin, error) {
+	if host, port, err := net.SplitHostPort(address); network == "tcp" && err == nil && port == "0" {
+		return listenLow(name, host, certs)
+	}
+	return openAt(name, network, address, certs)
 }
 
 func openAt(name, network, address string, certs *Certificates) (*Origin, error) {

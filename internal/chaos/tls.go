@@ -110,15 +110,16 @@ func NewTLSOrigin(tb TB, name string) *Origin {
 	if err != nil {
 		tb.Fatalf("open origin %s: %v", name, err)
 	}
-	return adopt(tb)(listenLoopback(name, certs))
+	return adopt(tb)(ListenTLS(name, "tcp", "127.0.0.1:0", certs))
 }
 
-// ListenTLS opens an origin that speaks TLS at an address, which is host:port: network is "tcp". The caller closes it.
+// ListenTLS opens an origin that speaks TLS at an address, which is host:port: network is "tcp", and port 0 is as for
+// [Listen]. The caller closes it.
 func ListenTLS(name, network, address string, certs *Certificates) (*Origin, error) {
 	if network != "tcp" || certs == nil {
 		return nil, fmt.Errorf("open origin %s: TLS needs the network tcp, not %q, and certificates", name, network)
 	}
-	return openAt(name, network, address, certs)
+	return listenAt(name, network, address, certs)
 }
 
 // Certificates returns what an origin that speaks TLS shows, nil for one that does not.
