@@ -39,6 +39,7 @@ func matrix() []Scenario {
 		flappingScenarios,
 		verdictScenarios,
 		bothDownScenarios,
+		overloadScenarios,
 	)
 }
 
