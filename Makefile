@@ -57,6 +57,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
+.PHONY: chaos
+chaos: ## every scenario and every mutant of the chaos suite; the report is in dist/chaos
+	FAIRLEAD_CHAOS=full FAIRLEAD_CHAOS_REPORT="$(CURDIR)/dist/chaos" go test -count=1 -timeout 15m -v -skip '^TestSoak$$' ./internal/chaos/suite
+
+# SOAK_SEED repeats the story of an earlier soak.
+SOAK ?= 1h
+.PHONY: soak
+soak: ## random faults for SOAK (1h), from SOAK_SEED or a seed that is printed
+	FAIRLEAD_SOAK=$(SOAK) FAIRLEAD_SOAK_SEED=$(SOAK_SEED) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./internal/chaos/suite
+
 .PHONY: bench
 bench: ## measure beside other proxies; rewrites docs/performance.md
 	go run ./bench
