@@ -40,6 +40,7 @@ func matrix() []Scenario {
 		verdictScenarios,
 		bothDownScenarios,
 		overloadScenarios,
+		leavingScenarios,
 	)
 }
 
