@@ -115,9 +115,10 @@ func (c *conn) revive() { _ = c.nc.SetDeadline(time.Time{}) }
 func (c *conn) gone() bool { return c.raw != nil && netx.PeerClosed(c.raw) }
 
 // stuck reports whether an upload waits for the origin to take what is here,
-// rather than for the client. It is the sweeper's.
+// rather than for the client. A byte of a client that drips may be here just now;
+// that alone says nothing about the origin. It is the sweeper's.
 func (c *conn) stuck() bool {
-	return c.x.body.writing.Load() || c.raw != nil && netx.Dead(c.raw)
+	return c.x.body.writing.Load() || c.raw != nil && netx.Dead(c.raw) && c.x.originFull()
 }
 
 // serve runs the connection to its end.

@@ -105,7 +105,7 @@ func (st *stream) sweep(now int64) {
 // rather than for the client.
 func (st *stream) stuck() bool {
 	n, _ := st.s.Buffered()
-	return st.x.body.writing.Load() || n > 0
+	return st.x.body.writing.Load() || n > 0 && st.x.originFull()
 }
 
 // refusedHead is the answer to what internal/http2 can tell of a head without

@@ -3,9 +3,11 @@ package proxy
 import (
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/chaos"
 )
 
@@ -59,4 +61,28 @@ func TestClientThatNeverReadsIsGivenUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that drips has a byte waiting at any moment. While the origin takes
+// what it gets that is no reason to put the drip down to the origin: its breaker
+// would open for nothing.
+func TestAByteOfADrippingClientIsNotTheOriginsFault(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no way to ask a socket")
+	}
+	deaf := script(t, func(int, *peer) { <-t.Context().Done() })
+	g := startRig(t, alone, withOrigin(deaf))
+	_, c := halfHeader(t, g)
+	origin, err := g.srv.current().table.routes[0].legs[failover.RolePrimary].pool.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer origin.Close()
+	c.x.attach(origin, phaseUpload, noLimit)
+	if c.stuck() {
+		t.Error("a byte waits and the origin takes what it gets: that is not stuck")
+	}
+	go func() { _, _ = origin.Write(make([]byte, 32<<20)) }() // until it is closed
+	chaos.Await(t, patience, "an origin that takes nothing more", c.stuck)
 }

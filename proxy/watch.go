@@ -100,6 +100,13 @@ func (w *watch) nudge() {
 	}
 }
 
+// originFull reports whether the attempt's origin takes nothing now.
+func (w *watch) originFull() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.origin != nil && w.origin.Full()
+}
+
 // limit sets the end of the route's timeout for the attempts to come.
 func (w *watch) limit(until int64) {
 	w.mu.Lock()

@@ -36,3 +36,8 @@ func PeerClosed(rc syscall.RawConn) bool { return peerClosed(rc) }
 // can't be used again: the peer closed it, it is broken, or bytes arrived that
 // nobody asked for. Outside Unix it is always false.
 func Dead(rc syscall.RawConn) bool { return dead(rc) }
+
+// Full reports whether a write to the connection would wait now: the peer does
+// not take what was written before. Outside Unix it is always true, since nobody
+// can say that it is not so.
+func Full(rc syscall.RawConn) bool { return full(rc) }

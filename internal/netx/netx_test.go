@@ -98,6 +98,36 @@ func TestAnswersFollowWhatThePeerDid(t *testing.T) {
 	}
 }
 
+// A connection is full when its peer has taken nothing for long enough, and no
+// longer when it takes again or is gone.
+func TestFull(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no way to ask")
+	}
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			ours, peer := pair(t, network)
+			rc := rawConn(t, ours)
+			if Full(rc) {
+				t.Fatal("full from the beginning")
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = ours.Write(make([]byte, 32<<20)) // until the peer is gone
+			}()
+			until(func() bool { return Full(rc) })
+			if _, err := io.CopyN(io.Discard, peer, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			until(func() bool { return Full(rc) })
+			peer.Close()
+			<-ended
+			until(func() bool { return !Full(rc) })
+		})
+	}
+}
+
 func TestAFinBehindUnreadBytesIsSeen(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has POLLRDHUP")

@@ -11,6 +11,8 @@ func peerClosed(syscall.RawConn) bool { return false }
 
 func dead(syscall.RawConn) bool { return false }
 
+func full(syscall.RawConn) bool { return true }
+
 // CanTry says whether TryRead and TryWrite work here.
 const CanTry = false
 

@@ -55,3 +55,5 @@ func holds(rc syscall.RawConn, events int16) bool {
 }
 
 func dead(rc syscall.RawConn) bool { return holds(rc, unix.POLLIN) }
+
+func full(rc syscall.RawConn) bool { return !holds(rc, unix.POLLOUT) }

@@ -149,6 +149,10 @@ func (c *Conn) stayInterrupted() {
 // Remote is the origin's address as host:port, or unix: and the path.
 func (c *Conn) Remote() string { return c.remote }
 
+// Full tells whether the origin takes nothing now: what was written before fills
+// the buffers. Safe for whom Interrupt is safe for.
+func (c *Conn) Full() bool { return netx.Full(c.rc) }
+
 // Reused tells whether the connection has carried a request before: only then
 // can it have died unnoticed.
 func (c *Conn) Reused() bool { return c.reused }
