@@ -116,3 +116,6 @@ func Reasons(reasons ...string) Expectation {
 		return nil
 	}}
 }
+
+// Anyone selects all results for [Quickly].
+func Anyone(*chaos.Result) bool { return true }

@@ -38,6 +38,7 @@ type Stage struct {
 	lost     *stalls
 	restarts int
 	tasks    map[string]*task // beside the steps
+	siege    *chaos.Siege     // the last one
 	resigned bool             // the process was meant to end otherwise than by a drain
 
 	mu      sync.Mutex

@@ -41,6 +41,8 @@ func matrix() []Scenario {
 		bothDownScenarios,
 		overloadScenarios,
 		leavingScenarios,
+		slowScenarios,
+		slowClientScenarios,
 	)
 }
 
