@@ -41,6 +41,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddString("pointer", x.pointer.Target.String())
 		enc.AddUint64("generation", x.pointer.Generation)
 	}
+	if x.picked {
+		enc.AddBool("drill", true)
+	}
 	if x.tried > 0 {
 		if err := enc.AddArray("attempts", (*attemptList)(x)); err != nil {
 			return err
@@ -72,6 +75,11 @@ type attemptList exchange
 
 // MarshalLogArray implements zapcore.ArrayMarshaler.
 func (l *attemptList) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	if l.picked {
+		if err := enc.AppendObject((*exchange)(l).notTaken()); err != nil {
+			return err
+		}
+	}
 	for i := range l.tried {
 		if err := enc.AppendObject(&l.tries[i]); err != nil {
 			return err

@@ -143,7 +143,7 @@ func (x *exchange) connect(fresh bool) (failover.Outcome, bool) {
 		a.connected = x.srv.clock.now()
 	}
 	a.remote, a.reused = oc.Remote(), oc.Reused()
-	p, deadline := phaseWait, after(max(a.begun, a.connected), x.leg.origin.headerTimeout)
+	p, deadline := phaseWait, x.spare(after(max(a.begun, a.connected), x.leg.origin.headerTimeout))
 	if x.body.streamed() {
 		p, deadline = phaseUpload, x.idleDeadline()
 	}

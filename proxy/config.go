@@ -106,6 +106,10 @@ type Config struct {
 	// call at a time and beside requests. It must not block for long; where
 	// very many move at once, some are left out. Nil: nobody is told.
 	OnBreaker func(route, origin, from, to string)
+	// OnDrill is told of each drill that has ended otherwise than by EndDrill, one
+	// call at a time and beside requests, at most 50 ms later. It must not block.
+	// Nil: nobody is told.
+	OnDrill func(DrillStatus)
 	// OnFailure is told of each attempt that counts against its origin, so
 	// that a health checker can hurry. It is called on the request's
 	// goroutine and must return at once. Nil: nobody is told.

@@ -2,6 +2,9 @@ package proxy
 
 import "github.com/fairlead/fairlead/failover"
 
+// notAsked is the outcome of an attempt that was not made.
+var notAsked = failover.Outcome{Class: failover.ClassBreakerOpen}
+
 // dispatch sends an admitted request where the pointer points, and from there,
 // if it must, elsewhere. When it returns the client has been answered.
 func (x *exchange) dispatch() {
@@ -24,19 +27,26 @@ func (x *exchange) dispatch() {
 			}
 			continue
 		}
-		first := x.try(l, 1)
+		nth := 1
+		if x.covered && x.rehearse(l) {
+			l, nth = x.route.legs[failover.RoleSecondary], 2
+		}
+		first := x.try(l, nth)
 		switch {
+		case x.halted && x.picked && x.limited && x.mayFailOver(notAsked):
+			x.failOver(l, notAsked) // a drill must not cost a client what the primary would have given it
+			return
 		case x.halted:
 			x.refuseHalted()
 			return
 		case first.Class == failover.ClassNone:
-			x.relay(resultServed)
+			x.relay(x.firstResult())
 			return
 		case x.mayFailOver(first):
 			x.failOver(l, first)
 			return
 		case first.Responded() && x.oc != nil:
-			x.relay(resultServed)
+			x.relay(x.firstResult())
 			return
 		}
 		if x.replayable || !x.nothingSent(first) {
@@ -85,7 +95,7 @@ func (x *exchange) failOver(l *leg, first failover.Outcome) {
 			// There is nowhere to go, so the response need not be held,
 			// whatever its size.
 			x.whyNot = failover.WhyNotBreakerOpen
-			x.relay(resultServed)
+			x.relay(x.firstResult())
 			return
 		}
 		x.hold()

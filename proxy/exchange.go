@@ -54,6 +54,8 @@ type exchange struct {
 	whyNot     failover.WhyNot
 	queued     time.Duration
 	parked     time.Duration
+	drill      *drill // that might have picked it; nil: none
+	picked     bool   // and did: the secondary is asked in the primary's place
 
 	// The attempt that is under way, or the last one.
 	tries   [2]attempt
@@ -147,6 +149,7 @@ func (x *exchange) begin() {
 	x.route, x.pointer, x.leg = nil, nil, nil
 	x.whyNot, x.outcome = failover.WhyNotNone, failover.Outcome{}
 	x.queued, x.parked = 0, 0
+	x.drill, x.picked = nil, false
 	x.tried, x.nth, x.last, x.limited, x.knocked = 0, 1, nil, false, false
 	x.result, x.refusal, x.status, x.sent = resultFailed, nil, 0, 0
 	x.closeAfter = x.req.Close
@@ -322,7 +325,10 @@ func (x *exchange) account() {
 	if x.last != nil && !x.halted && x.outcome.Class == failover.ClassNone {
 		x.last.leg.stats.count(failover.ClassNone)
 	}
-	if x.result == resultFailedOver && x.tries[0].outcome.Class != failover.ClassNone &&
+	if x.drill != nil {
+		x.drilled()
+	}
+	if x.result == resultFailedOver && !x.picked && x.tries[0].outcome.Class != failover.ClassNone &&
 		x.route.policy.Classify(x.status).Class == failover.ClassNone {
 		s.saved.Add(1)
 	}
@@ -330,7 +336,7 @@ func (x *exchange) account() {
 
 // forget lets go of the configuration: a connection at rest keeps none alive.
 func (x *exchange) forget() {
-	x.snap, x.route, x.pointer, x.leg = nil, nil, nil, nil
+	x.snap, x.route, x.pointer, x.leg, x.drill = nil, nil, nil, nil, nil
 	x.tries[0].leg, x.tries[1].leg = nil, nil
 }
 

@@ -44,7 +44,7 @@ type Explanation struct {
 // Step is one rule of an Explanation.
 type Step struct {
 	// Rule is "request", "route", "body", "coverage", "permit", "pointer",
-	// "drain", "breaker", "second" or "unsafe".
+	// "drain", "drill", "breaker", "second" or "unsafe".
 	Rule string
 	// Result is "pass", "stop" if the rule ends the way of the request, or "note".
 	Result string
@@ -223,7 +223,16 @@ func (e *explainer) pointer() bool {
 		e.pass("drain", "", "%s is drained: it goes to %s", active.origin.name, l.origin.name)
 	}
 	e.first = l
+	e.drill()
 	return true
+}
+
+// drill notes that a drill may pick the request, which nobody can foresee.
+func (e *explainer) drill() {
+	if d := e.route.drills.running.Load(); d != nil && e.Covered && e.first.role == failover.RolePrimary {
+		e.note("drill", "", "a drill has %.4g %% of such requests go to %s, as if %s had failed",
+			100*d.cfg.Share, e.route.legs[failover.RoleSecondary].origin.name, e.first.origin.name)
+	}
 }
 
 // park ends the way of a request that waits for an origin.

@@ -198,6 +198,7 @@ type record struct {
 	Generation uint64          `json:"generation"`
 	Attempts   []attemptRecord `json:"attempts"`
 	WhyNot     string          `json:"why_not"`
+	Drill      bool            `json:"drill"`
 	QueueMS    float64         `json:"queue_ms"`
 	ParkedMS   float64         `json:"parked_ms"`
 	BytesIn    int64           `json:"bytes_in"`
@@ -213,6 +214,7 @@ type attemptRecord struct {
 	ConnectMS   float64 `json:"connect_ms"`
 	FirstByteMS float64 `json:"first_byte_ms"`
 	ConnRetry   bool    `json:"conn_retry"`
+	Simulated   bool    `json:"simulated"`
 }
 
 // find returns the one record of the request whose target holds id. It waits

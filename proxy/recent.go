@@ -52,7 +52,8 @@ type Decision struct {
 	Total      time.Duration
 	BytesIn    int64 // of the body
 	BytesOut   int64
-	Attempts   []Attempt // at most two: the first and the last
+	Drill      bool      // a drill has picked it
+	Attempts   []Attempt // at most two, the first and the last, and before them one that is simulated
 }
 
 // Attempt is one try at one origin.
@@ -68,13 +69,15 @@ type Attempt struct {
 	Start     time.Duration // since the request's
 	Connect   time.Duration // of the attempt; 0 if no connection was made for it
 	FirstByte time.Duration // of the response, since the attempt began; 0 if there was none
+	Simulated bool          // a drill has it that the origin failed: it was not asked
 }
 
 // Recent lists the last decisions of a route, or of all routes and of requests
 // that no route matches if route is "", the newest first and at most limit of
 // them; 0 or less means all. With failed it lists those alone that did not just go
-// well: anything but served at the first attempt, with a status below 500. It
-// needs Config.Remember.
+// well: anything but served at the first attempt, with a status below 500. What a
+// drill has sent to the secondary, and that served, went well. It needs
+// Config.Remember.
 //
 // Each route remembers 64 of these and 64 of the others, which take 100 KB; with
 // more than 512 routes it is fewer, so that all take no more than 55 MB. Nothing is
@@ -179,6 +182,7 @@ type decision struct {
 	in, out        int64
 	route, group   string
 	refusal        string
+	drill          string // the origin that a drill has kept it from, "": none
 	generation     uint64
 	status         int
 	result         result
@@ -209,7 +213,7 @@ func (x *exchange) remember() {
 		m, size = x.route.memory, x.snap.remembered
 	}
 	r, every := &m.bad, badEvery
-	if x.result == resultServed && x.tried == 1 && x.status < 500 {
+	if (x.result == resultServed || x.picked && x.result == resultFailedOver) && x.tried == 1 && x.status < 500 {
 		r, every = &m.good, goodEvery
 	}
 	if !r.wants(x.end, every) {
@@ -225,7 +229,7 @@ func (d *decision) set(x *exchange) {
 	d.start, d.end, d.queued, d.parked = x.start, x.end, x.queued, x.parked
 	d.in, d.out = x.body.sent.Load(), x.sent
 	d.status, d.result, d.covered, d.whyNot = x.status, x.result, false, failover.WhyNotNone
-	d.route, d.group, d.refusal, d.pointed = "", "", "", false
+	d.route, d.group, d.refusal, d.drill, d.pointed = "", "", "", "", false
 	if x.route != nil {
 		d.route, d.group, d.covered = x.route.name, x.route.group, x.covered
 	}
@@ -234,6 +238,9 @@ func (d *decision) set(x *exchange) {
 	}
 	if x.pointer != nil {
 		d.pointed, d.target, d.generation = true, x.pointer.Target, x.pointer.Generation
+	}
+	if x.picked {
+		d.drill = x.notTaken().origin
 	}
 	if x.wanted() {
 		d.whyNot = x.whyNot
@@ -281,6 +288,9 @@ func (d *decision) public(epoch time.Time) Decision {
 	}
 	if d.whyNot != failover.WhyNotNone {
 		p.WhyNot = d.whyNot.String()
+	}
+	if d.drill != "" {
+		p.Drill, p.Attempts = true, append(p.Attempts, notTaken{d.drill}.public())
 	}
 	for _, t := range d.tries[:d.tried] {
 		a := Attempt{

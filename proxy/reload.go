@@ -19,8 +19,8 @@ import (
 // limits apply to the next request, and to HTTP/2 with its next connection.
 //
 // A listener that is gone drains like a Server that leaves (see Leave). New ones
-// are bound before anything changes. Log, Resolve, Inherit, OnBreaker and MaxHandshakes
-// stay what they were in New. The error may be ErrStopped.
+// are bound before anything changes. Log, Resolve, Inherit, OnBreaker, OnDrill and
+// MaxHandshakes stay what they were in New. The error may be ErrStopped.
 func (s *Server) Reload(cfg Config) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -44,6 +44,7 @@ func (s *Server) Reload(cfg Config) error {
 	s.address(next)
 	close(old.replaced)
 	s.former.add(next.table.replace(old.table))
+	next.table.endDrills(old.table, s.clock.now())
 	if s.stage == running {
 		for _, l := range added {
 			s.begin(l)

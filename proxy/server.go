@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/upstream"
 )
 
@@ -24,7 +25,7 @@ var ErrStopped = errors.New("the server is stopping")
 // Server is the proxy. Make it with New, bind it with Listen, run it with Run.
 // Its methods may be called from any goroutine.
 type Server struct {
-	cfg      Config                   // what can't be reloaded of it: Log, Resolve, Inherit, OnBreaker, MaxHandshakes
+	cfg      Config                   // what can't be reloaded of it: Log, Resolve, Inherit, OnBreaker, OnDrill, MaxHandshakes
 	live     atomic.Pointer[snapshot] // all else
 	clock    *clock
 	instance []byte // this instance's name in CDN-Loop
@@ -52,6 +53,7 @@ type Server struct {
 	farewells sync.WaitGroup // the drains of those
 	cutShort  error          // guarded by reloading; of a farewell that ended within the drain of Run
 	former    formerRoutes
+	drilling  drilling
 
 	ends      http2Ends
 	shakes    *handshakes
@@ -150,6 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 	unwatch()
 	close(stop)
 	helpers.Wait()
+	s.sweepDrills(s.clock.now()) // of those that ended with the drain
 	s.former.settle(s.log)
 	s.current().table.close()
 	return err
@@ -159,6 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) end(hurry bool) error {
 	s.reloading.Lock()
 	s.stage = stopping
+	s.EndDrills(failover.DrillStop)
 	for _, l := range s.listeners {
 		if s.hasLeft() {
 			l.keepFile()

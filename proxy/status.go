@@ -13,6 +13,9 @@ func (x *exchange) proxyStatus() []byte {
 		return status
 	}
 	s := append([]byte(nil), status...)
+	if x.picked && x.tried == 1 {
+		return append(s, `; details="failover by a drill"`...)
+	}
 	return appendString(append(s, "; details="...), "failover after "+x.tries[0].outcome.String())
 }
 

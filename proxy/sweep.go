@@ -106,7 +106,7 @@ func (r *roster) evict() {
 }
 
 // sweep runs until stop is closed: it keeps the clock, enforces deadlines,
-// notices clients that left, and prunes idle connections to origins.
+// notices clients that left, ends drills, and prunes idle connections to origins.
 func (s *Server) sweep(stop <-chan struct{}) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
@@ -122,6 +122,7 @@ func (s *Server) sweep(stop <-chan struct{}) {
 			for _, c := range s.conns.snapshot() {
 				c.sweep(mono)
 			}
+			s.sweepDrills(mono)
 			if now.Sub(prune) >= time.Second {
 				prune = now
 				s.current().table.prune(now)

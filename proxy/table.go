@@ -26,6 +26,7 @@ type table struct {
 	origins map[string]*originState // by name; for what is outside of requests
 	listed  []*originState          // in the order of the configuration
 	pools   []*upstream.Pool        // of all legs
+	seats   map[string]*drillSeat   // by the name of their group
 }
 
 // routeState is a route: what it allows and where it leads.
@@ -44,6 +45,7 @@ type routeState struct {
 	bulk   *bulkhead.Bulkhead
 	stats  *routeStats
 	memory *memory
+	drills *groupDrills // those of the group
 }
 
 // limits are what a route asks of objects that stay through reloads.
@@ -103,7 +105,8 @@ func newTable(cfg *Config, old *table, moves chan<- breakerMove, budget *upstrea
 		old = &table{}
 	}
 	b := tableBuilder{cfg: cfg, old: old, moves: moves, budget: budget, groups: make(map[string]*Group, len(cfg.Groups))}
-	t := &table{origins: make(map[string]*originState, len(cfg.Origins)), named: make(map[string]*routeState, len(cfg.Routes))}
+	t := &table{origins: make(map[string]*originState, len(cfg.Origins)), named: make(map[string]*routeState, len(cfg.Routes)),
+		seats: make(map[string]*drillSeat, len(cfg.Groups))}
 	b.table = t
 	var errs []error
 	for i := range cfg.Origins {
@@ -117,6 +120,7 @@ func newTable(cfg *Config, old *table, moves chan<- breakerMove, budget *upstrea
 	}
 	for i := range cfg.Groups {
 		b.groups[cfg.Groups[i].Name] = &cfg.Groups[i]
+		t.seats[cfg.Groups[i].Name] = b.seat(&cfg.Groups[i])
 	}
 	patterns := make([]string, len(cfg.Routes))
 	for i := range cfg.Routes {
@@ -190,6 +194,7 @@ func (b *tableBuilder) route(r *Route) (*routeState, error) {
 		timeout:     r.Timeout,
 		openSeconds: int((r.Breaker.OpenFor + time.Second - 1) / time.Second),
 		limits:      limits{r.Bulkhead, r.Breaker},
+		drills:      b.table.seats[g.Name].drills,
 	}
 	before := b.old.named[r.Name]
 	if before != nil {
