@@ -35,6 +35,10 @@ type Backend interface {
 	Pin(group string, r adminapi.PinRequest, by string) (adminapi.Group, error)
 	Unpin(group string, c adminapi.Change, by string) (adminapi.Group, error)
 	Failback(group string, c adminapi.Change, by string) (adminapi.Group, error)
+	// StartDrill gets a request whose numbers are in their ranges, its defaults
+	// filled in.
+	StartDrill(group string, r adminapi.DrillRequest, by string) (adminapi.Group, error)
+	StopDrill(group, by string) (adminapi.Group, error)
 	Drain(origin string, c adminapi.Change, by string) (adminapi.Origin, error)
 	Ready(origin string, c adminapi.Change, by string) (adminapi.Origin, error)
 	Reload(ctx context.Context, by string) (adminapi.ReloadResult, error)
@@ -71,6 +75,8 @@ var statuses = map[string]int{
 	"pinned":                 http.StatusConflict,
 	"following":              http.StatusConflict,
 	"primary_down":           http.StatusConflict,
+	"drill_runs":             http.StatusConflict,
+	"not_on_primary":         http.StatusConflict,
 	"bad_config":             http.StatusUnprocessableEntity,
 	"too_large":              http.StatusRequestEntityTooLarge,
 	"unsupported_media_type": http.StatusUnsupportedMediaType,

@@ -43,8 +43,12 @@ func (c *call) readPin(r *adminapi.PinRequest) *Refused {
 	if d, err := time.ParseDuration(r.For); r.For != "" && (err != nil || d <= 0) {
 		return badRequest(fmt.Sprintf(`"for" must be a duration such as 30m or 1h30m, not %q; without it the pin stays until unpin`, printable(r.For, 32)))
 	}
-	for _, b := range []byte(r.Reason) {
-		if b < ' ' || b == 0x7f || len(r.Reason) > reasonBytes {
+	return checkReason(r.Reason)
+}
+
+func checkReason(text string) *Refused {
+	for _, b := range []byte(text) {
+		if b < ' ' || b == 0x7f || len(text) > reasonBytes {
 			return badRequest(fmt.Sprintf(`"reason" must be one line of at most %d bytes`, reasonBytes))
 		}
 	}

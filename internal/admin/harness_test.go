@@ -62,6 +62,7 @@ func (f *fake) group() adminapi.Group {
 	return adminapi.Group{
 		Name: "shop", Primary: "eu", Secondary: "us", Target: f.target, Role: "primary", Generation: f.generation, Since: at, Reason: "start",
 		FailbackAt: &at, Failback: "auto", Follow: "x", Pin: &adminapi.Pin{Target: "us", Until: &at, Reason: "r", By: "b"},
+		Drill: &adminapi.Drill{Since: at, Until: at, Ended: &at, Why: "time", Share: 0.05, StopAt: 0.01, Reason: "r", By: "b"},
 	}
 }
 
@@ -101,7 +102,7 @@ func (f *fake) Requests(route string, failed bool, limit int) ([]adminapi.Reques
 	f.called("requests %q %v %d", route, failed, limit)
 	switch route {
 	case "", "all":
-		return []adminapi.Request{{ID: "1", Attempts: []adminapi.Attempt{{Origin: "eu", Class: "reset", Why: "w"}}}}, nil
+		return []adminapi.Request{{ID: "1", Drill: true, Attempts: []adminapi.Attempt{{Origin: "eu", Class: "reset", Why: "w", Simulated: true}}}}, nil
 	case "quiet":
 		return nil, nil
 	}
@@ -140,6 +141,18 @@ func (f *fake) Unpin(group string, c adminapi.Change, by string) (adminapi.Group
 
 func (f *fake) Failback(group string, c adminapi.Change, by string) (adminapi.Group, error) {
 	return f.move(group, c, by, "eu")
+}
+
+func (f *fake) StartDrill(group string, r adminapi.DrillRequest, by string) (adminapi.Group, error) {
+	g, err := f.move(group, r.Change, by, "eu")
+	f.set(func(f *fake) { f.called("start drill %s %v %v %s %q", group, r.Share, r.StopAt, r.For, r.Reason) })
+	return g, err
+}
+
+func (f *fake) StopDrill(group, by string) (adminapi.Group, error) {
+	g, err := f.move(group, adminapi.Change{}, by, "eu")
+	f.set(func(f *fake) { f.called("stop drill %s", group) })
+	return g, err
 }
 
 func (f *fake) Drain(origin string, c adminapi.Change, by string) (adminapi.Origin, error) {

@@ -99,6 +99,8 @@ var documents = map[string]struct{ takes, gives any }{
 	"POST /v1/groups/{group}/pin":      {adminapi.PinRequest{}, adminapi.Group{}},
 	"POST /v1/groups/{group}/unpin":    {adminapi.Change{}, adminapi.Group{}},
 	"POST /v1/groups/{group}/failback": {adminapi.Change{}, adminapi.Group{}},
+	"POST /v1/groups/{group}/drill":    {adminapi.DrillRequest{}, adminapi.Group{}},
+	"DELETE /v1/groups/{group}/drill":  {nil, adminapi.Group{}},
 	"POST /v1/origins/{origin}/drain":  {adminapi.Change{}, adminapi.Origin{}},
 	"POST /v1/origins/{origin}/ready":  {adminapi.Change{}, adminapi.Origin{}},
 	"POST /v1/reload":                  {nil, adminapi.ReloadResult{}},
@@ -271,7 +273,7 @@ func TestTheDocumentHasEachFieldAndNoOther(t *testing.T) {
 			t.Errorf("%s is not in the document, or without a description", name)
 			continue
 		}
-		_, takes := map[string]bool{"PinRequest": true, "Change": true, "SessionRequest": true}[name]
+		_, takes := map[string]bool{"PinRequest": true, "DrillRequest": true, "Change": true, "SessionRequest": true}[name]
 		if takes != (s.Additional != nil && !*s.Additional) {
 			t.Errorf("%s: additionalProperties must be false for what is taken, and for nothing else", name)
 		}

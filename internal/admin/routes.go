@@ -32,6 +32,8 @@ func (s *Server) table() []route {
 		{method: post, pattern: "/v1/groups/{group}/pin", serve: s.pin},
 		{method: post, pattern: "/v1/groups/{group}/unpin", serve: s.unpin},
 		{method: post, pattern: "/v1/groups/{group}/failback", serve: s.failback},
+		{method: post, pattern: "/v1/groups/{group}/drill", serve: s.startDrill},
+		{method: http.MethodDelete, pattern: "/v1/groups/{group}/drill", serve: s.stopDrill},
 		{method: post, pattern: "/v1/origins/{origin}/drain", serve: s.drain},
 		{method: post, pattern: "/v1/origins/{origin}/ready", serve: s.ready},
 		{method: post, pattern: "/v1/reload", serve: s.reload},

@@ -64,6 +64,48 @@ type Group struct {
 	Pin      *Pin   `json:"pin,omitempty"`
 	// Follow is the pointer that this one goes along with, as configured.
 	Follow string `json:"follow,omitempty"`
+	// Drill is the drill that runs, or the last one of this process.
+	Drill *Drill `json:"drill,omitempty"`
+}
+
+// Drill is a share of a group's real requests that are treated as if its primary
+// had failed: of those that may fail over, and no other.
+type Drill struct {
+	Running bool      `json:"running"`
+	Since   time.Time `json:"since"`
+	// Until is when it ends at the latest, Ended when it did.
+	Until time.Time  `json:"until"`
+	Ended *time.Time `json:"ended,omitempty"`
+	// Why it ended: "time", "errors", "pointer_moved", "primary_down",
+	// "secondary_down", "drained", "operator", "reload", "upgrade" or "stop".
+	Why string `json:"why,omitempty"`
+	// Share is how many requests are picked, from 0 to 1. StopAt ends the drill
+	// when the picked ones' share of errors is so much above that of the others.
+	Share  float64 `json:"share"`
+	StopAt float64 `json:"stop_at"`
+	Reason string  `json:"reason,omitempty"`
+	By     string  `json:"by,omitempty"`
+	// Picked are those that it picks, Others those that it might have picked.
+	Picked DrillCounts `json:"picked"`
+	Others DrillCounts `json:"others"`
+	// Secondary, Rescued and Failed are the picked requests by what their clients
+	// got: a good response of the secondary; one of the primary, after the
+	// secondary had failed; an error, or a response that broke off.
+	Secondary uint64 `json:"secondary"`
+	Rescued   uint64 `json:"rescued"`
+	Failed    uint64 `json:"failed"`
+}
+
+// DrillCounts are requests of a drill that are over.
+type DrillCounts struct {
+	// Requests are those whose client has stayed, Left the others.
+	Requests uint64 `json:"requests"`
+	Left     uint64 `json:"left"`
+	// Errors are those that failed at the origin that was asked first, whatever
+	// their clients got.
+	Errors uint64  `json:"errors"`
+	P50MS  float64 `json:"p50_ms"`
+	P99MS  float64 `json:"p99_ms"`
 }
 
 // Pin is a target fixed by hand.
@@ -149,8 +191,8 @@ type Event struct {
 	Seq  uint64    `json:"seq"`
 	Time time.Time `json:"time"`
 	// Kind is "start", "flip", "verdict", "breaker", "pin", "unpin", "failback",
-	// "drain", "ready", "reload", "reload_failed", "dns", "certificate", "pause"
-	// or "stop".
+	// "drain", "ready", "drill_started", "drill_stopped", "reload",
+	// "reload_failed", "dns", "certificate", "pause" or "stop".
 	Kind string `json:"kind"`
 	// Level is "info", "warn" or "error".
 	Level  string `json:"level"`
@@ -196,7 +238,7 @@ type Explanation struct {
 // Step is one rule of an explanation, in the order in which they apply.
 type Step struct {
 	// Rule is "request", "route", "body", "coverage", "permit", "pointer",
-	// "breaker", "drain", "second" or "unsafe".
+	// "breaker", "drain", "drill", "second" or "unsafe".
 	Rule string `json:"rule"`
 	// Result is "pass", "stop" or "note".
 	Result string `json:"result"`
@@ -229,6 +271,7 @@ type Request struct {
 	TotalMS    float64   `json:"total_ms"`
 	BytesIn    int64     `json:"bytes_in"`
 	BytesOut   int64     `json:"bytes_out"`
+	Drill      bool      `json:"drill,omitempty"` // a drill has picked it
 	Attempts   []Attempt `json:"attempts"`
 }
 
@@ -247,6 +290,8 @@ type Attempt struct {
 	StartMS     float64 `json:"start_ms"` // since the request's begin
 	ConnectMS   float64 `json:"connect_ms,omitempty"`
 	FirstByteMS float64 `json:"first_byte_ms,omitempty"`
+	// Simulated: a drill has it that the origin failed; it was not asked.
+	Simulated bool `json:"simulated,omitempty"`
 }
 
 // History is GET /v1/history: the last ten minutes, for charts.
@@ -283,6 +328,20 @@ type PinRequest struct {
 	Change
 }
 
+// DrillRequest is POST /v1/groups/{group}/drill.
+type DrillRequest struct {
+	// Share is how many of the requests that may fail over are picked, above 0
+	// and at most 1; 0 means 0.05, one in twenty.
+	Share float64 `json:"share,omitempty"`
+	// StopAt ends the drill when the picked requests' share of errors is so much
+	// above that of the others, above 0 and at most 1; 0 means 0.01.
+	StopAt float64 `json:"stop_at,omitempty"`
+	// For is a Go duration of at most an hour; "" means one minute.
+	For    string `json:"for,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Change
+}
+
 // Change is what every change may say: the body of unpin, failback, drain and
 // ready.
 type Change struct {
@@ -311,7 +370,7 @@ type SessionRequest struct {
 type Error struct {
 	// Code is "bad_request", "unauthorized", "forbidden", "not_found",
 	// "method_not_allowed", "stale", "no_healthy_origin", "pinned", "following",
-	// "primary_down", "bad_config", "too_large", "unsupported_media_type",
+	// "primary_down", "drill_runs", "not_on_primary", "bad_config", "too_large", "unsupported_media_type",
 	// "busy" or "internal".
 	Code string `json:"code"`
 	// Text says what is wrong and what to do, in a sentence or two.
