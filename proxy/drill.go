@@ -328,6 +328,20 @@ func (s *Server) EndDrills(why failover.DrillEnd) {
 	}
 }
 
+// Drill is the drill of a group that runs, or the last one. ok is false if there was
+// none since the Server was made. It may be called from any goroutine.
+func (s *Server) Drill(group string) (d DrillStatus, ok bool) {
+	seat := s.current().table.seats[group]
+	if seat == nil {
+		return DrillStatus{}, false
+	}
+	last := seat.drills.last.Load()
+	if last == nil {
+		return DrillStatus{}, false
+	}
+	return last.status(s.clock.epoch), true
+}
+
 // Drills reports on the drills of every group, in the order of the configuration.
 // It may be called from any goroutine.
 func (s *Server) Drills() []DrillStats {

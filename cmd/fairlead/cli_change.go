@@ -80,7 +80,17 @@ func groupOf(s *adminapi.Status, name string) (*adminapi.Group, error) {
 			return &s.Groups[i], nil
 		}
 	}
-	return nil, fmt.Errorf("there is no group %q: there are %s", name, listed(names))
+	return nil, &unknownGroupError{name, names}
+}
+
+// unknownGroupError is the name of a group that there is not.
+type unknownGroupError struct {
+	name  string
+	known []string
+}
+
+func (e *unknownGroupError) Error() string {
+	return fmt.Sprintf("there is no group %q: there are %s", e.name, listed(e.known))
 }
 
 // changeGroup asks for a change of a pointer that was as in before, and prints

@@ -16,7 +16,7 @@ import (
 // eventKinds are those of adminapi.Event.
 var eventKinds = []string{
 	"start", "flip", "verdict", "breaker", "pin", "unpin", "failback", "drain", "ready",
-	"reload", "reload_failed", "dns", "certificate", "pause", "stop",
+	"drill_started", "drill_stopped", "reload", "reload_failed", "dns", "certificate", "pause", "stop",
 }
 
 // maxRows is the most that -n asks for.

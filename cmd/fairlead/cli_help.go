@@ -33,8 +33,8 @@ const helpStatus = `Usage: fairlead status [--watch] [--all] [--json]
 Shows what a running fairlead does: for each group which origin serves, since
 when, why and what holds it there; for each origin its verdict and last probe;
 for each route its permits, its breakers and its totals since the start. What is
-in trouble comes first: a group off its primary or pinned, an origin that is
-down, drained or fails its probe, a route that is full, queues, parks or has a
+in trouble comes first: a group off its primary, pinned or drilled, an origin
+that is down, drained or fails its probe, a route that is full, queues, parks or has a
 breaker that moved.
 
 Flags:
@@ -64,7 +64,8 @@ Flags:
   -n N             how many of the last ones, 20 if left out, at most 1000
   --kind KIND      events of that kind, or of several, with commas in between:
                    start, flip, verdict, breaker, pin, unpin, failback, drain,
-                   ready, reload, reload_failed, dns, certificate, pause, stop
+                   ready, drill_started, drill_stopped, reload, reload_failed,
+                   dns, certificate, pause, stop
   --group GROUP    events of that group, its origins and its routes only
   --json           one of the API's documents a line
 ` + helpWhere + helpAskCodes + `

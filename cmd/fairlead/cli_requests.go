@@ -114,6 +114,9 @@ func attemptText(a *adminapi.Attempt) string {
 	if a.Why != "" {
 		text += ", " + a.Why
 	}
+	if a.Simulated {
+		return text
+	}
 	text += fmt.Sprintf(" (began at %s", millis(a.StartMS))
 	switch {
 	case a.Reused:

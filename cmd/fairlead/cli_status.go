@@ -181,7 +181,7 @@ func (v view) groups(s *adminapi.Status) section {
 			rank, t = 1, toneBad
 		case g.Role == "secondary":
 			rank, t = 2, toneWarn
-		case g.Pin != nil:
+		case g.Pin != nil, g.Drill != nil && g.Drill.Running:
 			rank, t = 3, toneWarn
 		}
 		rows[i] = ranked{rank, []cell{
@@ -220,6 +220,8 @@ func reasonOf(g *adminapi.Group) string {
 // next is what holds a pointer, or what will move it next.
 func (v view) next(g *adminapi.Group, now time.Time) string {
 	switch {
+	case g.Drill != nil && g.Drill.Running:
+		return v.drill(g.Drill, now)
 	case g.Pin != nil:
 		return "pinned " + v.pin(g.Pin, now)
 	case g.FailbackAt != nil:
@@ -230,6 +232,18 @@ func (v view) next(g *adminapi.Group, now time.Time) string {
 		return "fails back by hand"
 	}
 	return "-"
+}
+
+// drill is a drill that runs in words.
+func (v view) drill(d *adminapi.Drill, now time.Time) string {
+	text := fmt.Sprintf("drill %s until %s", percent(d.Share), clock(d.Until, now, v.zone))
+	if d.By != "" {
+		text += " by " + d.By
+	}
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
 }
 
 // pin is a pin in words.

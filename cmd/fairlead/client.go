@@ -131,9 +131,18 @@ func (c *client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
+	return c.change(ctx, http.MethodPost, path, text, into)
+}
+
+// remove asks for the end of something. Its errors are those of post.
+func (c *client) remove(ctx context.Context, path string, into any) error {
+	return c.change(ctx, http.MethodDelete, path, nil, into)
+}
+
+func (c *client) change(ctx context.Context, method, path string, text []byte, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, max(c.patience, reloadPatience))
 	defer cancel()
-	res, err := c.send(ctx, http.MethodPost, path, nil, text, nil)
+	res, err := c.send(ctx, method, path, nil, text, nil)
 	if err != nil {
 		return uncertain(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/filestamp"
 	"github.com/fairlead/fairlead/internal/handover"
@@ -289,6 +290,9 @@ func (s *service) setHanding(handing bool) {
 	s.steering.Lock()
 	defer s.steering.Unlock()
 	s.handing = handing
+	if handing { // the other process knows of none
+		s.proxy.EndDrills(failover.DrillUpgrade)
+	}
 }
 
 // addresses are those that clients come to.

@@ -41,6 +41,7 @@ type operator struct {
 	flips       map[string]map[string]uint64 // by group and reason
 	probes      map[string]*probeCounts      // by origin
 	ends        map[string]time.Time         // of certificates, by file
+	drills      map[string]drillNote         // by group
 }
 
 type probeCounts struct{ ok, failed, dropped uint64 }
@@ -62,6 +63,7 @@ func newOperator(file, fingerprint string) *operator {
 	return &operator{
 		file: file, fingerprint: fingerprint, started: now, loaded: now, events: admin.NewJournal(now), history: &history{},
 		flips: make(map[string]map[string]uint64), probes: make(map[string]*probeCounts), ends: make(map[string]time.Time),
+		drills: make(map[string]drillNote),
 	}
 }
 
@@ -71,6 +73,7 @@ func (o *operator) forget(cfg *config.Config) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	maps.DeleteFunc(o.flips, func(group string, _ map[string]uint64) bool { return cfg.Group(group) == nil })
+	maps.DeleteFunc(o.drills, func(group string, _ drillNote) bool { return cfg.Group(group) == nil })
 	maps.DeleteFunc(o.probes, func(origin string, _ *probeCounts) bool { return cfg.Origin(origin) == nil })
 	maps.DeleteFunc(o.ends, func(file string, _ time.Time) bool {
 		return !slices.ContainsFunc(cfg.Server.Certificates, func(c config.Certificate) bool { return c.Cert == file })
@@ -126,6 +129,7 @@ func (o *operator) group(p *plan, i int) adminapi.Group {
 	if c.Follow != nil {
 		g.Follow = c.Follow.String()
 	}
+	g.Drill = o.drill(c.Name)
 	return g
 }
 
@@ -249,12 +253,13 @@ func requestOf(d *proxy.Decision) adminapi.Request {
 		ID: d.ID, Time: d.Start.UTC(), Client: d.Client, Method: d.Method, Host: d.Host, Target: d.Target, Route: d.Route, Group: d.Group,
 		Status: d.Status, Result: d.Result, Role: d.Role, Generation: d.Generation, Covered: d.Covered, WhyNot: d.WhyNot, Error: d.Error,
 		QueuedMS: milliseconds(d.Queued), ParkedMS: milliseconds(d.Parked), TotalMS: milliseconds(d.Total), BytesIn: d.BytesIn, BytesOut: d.BytesOut,
-		Attempts: make([]adminapi.Attempt, len(d.Attempts)),
+		Drill: d.Drill, Attempts: make([]adminapi.Attempt, len(d.Attempts)),
 	}
 	for i, a := range d.Attempts {
 		r.Attempts[i] = adminapi.Attempt{
 			Origin: a.Origin, Role: a.Role, Address: a.Address, Class: a.Class, Why: a.Why, Status: a.Status, Reused: a.Reused, ConnRetry: a.ConnRetry,
 			StartMS: milliseconds(a.Start), ConnectMS: milliseconds(a.Connect), FirstByteMS: milliseconds(a.FirstByte),
+			Simulated: a.Simulated,
 		}
 	}
 	return r

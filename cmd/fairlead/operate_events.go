@@ -13,6 +13,7 @@ import (
 	"github.com/fairlead/fairlead/internal/certs"
 	"github.com/fairlead/fairlead/internal/follower"
 	"github.com/fairlead/fairlead/internal/resolver"
+	"github.com/fairlead/fairlead/proxy"
 )
 
 // tell keeps an event for those who ask.
@@ -29,6 +30,7 @@ func (o *operator) watching(j journal) watcher {
 		dns:     func(e resolver.Event) { j.dns(e); o.dns(e) },
 		follow:  func(group string, e follower.Event) { j.follow(group, e); o.follow(group, e) },
 		breaker: o.breaker,
+		drill:   func(d proxy.DrillStatus) { j.drill(d); o.drillEnded(d, "") },
 		certs:   func(e certs.Event) { j.certificate(e); o.certificate(e) },
 
 		nameserver: j.nameserver,

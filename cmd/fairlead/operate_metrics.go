@@ -93,6 +93,10 @@ var reasons = []failover.Reason{
 }
 
 func (o *operator) groupMetrics(p *plan) []metrics.Group {
+	drills := make(map[string]proxy.DrillStats)
+	for _, d := range o.service.proxy.Drills() {
+		drills[d.Group] = d
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	groups := make([]metrics.Group, len(p.cfg.Groups))
@@ -104,6 +108,13 @@ func (o *operator) groupMetrics(p *plan) []metrics.Group {
 		}
 		for _, reason := range reasons {
 			g.Flips = append(g.Flips, metrics.Count{Name: reason.String(), N: o.flips[c.Name][reason.String()]})
+		}
+		d := drills[c.Name] // none while a reload is under way
+		for _, r := range d.Results {
+			g.Drilled = append(g.Drilled, metrics.Count{Name: r.Result, N: r.Count})
+		}
+		if d.Last != nil && d.Last.Why == failover.DrillRuns {
+			g.DrillShare = d.Last.Share
 		}
 		groups[i] = g
 	}

@@ -69,6 +69,7 @@ type watcher struct {
 	nameserver func(error)
 	certs      func(certs.Event)
 	asked      func(admin.Change)
+	drill      func(proxy.DrillStatus)
 	admin      func(error)
 }
 
@@ -102,7 +103,7 @@ func newService(cfg *config.Config, l *logs, k *keeper, w watcher, sockets inher
 		return nil, err
 	}
 	pc := s.proxyConfig(s.plan, s.certs)
-	pc.Log, pc.Resolve, pc.OnBreaker = l.events, s.names.lookup, w.breaker
+	pc.Log, pc.Resolve, pc.OnBreaker, pc.OnDrill = l.events, s.names.lookup, w.breaker, w.drill
 	if sockets != nil {
 		pc.Inherit = sockets.Listener
 	}

@@ -26,4 +26,11 @@ var groupFamilies = []family{
 			counts(p, s.Groups[i].Flips, s.Groups[i].Name)
 		}
 	}},
+	perGroup(gauge, "fairlead_drill_share", "Share of the requests that may fail over that a drill picks now, from 0 to 1; 0 while none runs.",
+		func(g *Group) float64 { return g.DrillShare }),
+	{"fairlead_drill_requests_total", counter, []string{"group", "result"}, "Requests that drills have picked, by what their clients got: secondary, rescued (the primary's answer, after the secondary had failed), failed, left.", func(p *page, s *Snapshot) {
+		for i := range s.Groups {
+			counts(p, s.Groups[i].Drilled, s.Groups[i].Name)
+		}
+	}},
 }

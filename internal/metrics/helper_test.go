@@ -52,9 +52,9 @@ func everything(routes int) Snapshot {
 		Groups: []Group{
 			{
 				Name: "shop", Primary: "eu", Secondary: "us", Role: "secondary", Generation: 7, Since: morning,
-				Pinned: true, Flips: numbers(51, reasons...),
+				Pinned: true, Flips: numbers(51, reasons...), DrillShare: 0.05, Drilled: numbers(58, "secondary", "rescued", "failed", "left"),
 			},
-			{Name: "plain", Primary: "us", Role: "none", Generation: 2, Since: morning, Flips: numbers(0, reasons...)},
+			{Name: "plain", Primary: "us", Role: "none", Generation: 2, Since: morning, Flips: numbers(0, reasons...), Drilled: numbers(0, "secondary", "rescued", "failed", "left")},
 		},
 		Clients: Connections{61, 1000}, Handshakes: Handshakes{71, 72, 73, 74, 75, 76}, HTTP2: HTTP2{81, 82, 83},
 		ProxyProtocol: ProxyProtocol{91, 92, 93, 94, 95},

@@ -75,6 +75,9 @@ func TestThePageSaysWhatTheSnapshotSays(t *testing.T) {
 		`fairlead_pointer_target{group="plain",role="none",origin=""} 1`,
 		`fairlead_flips_total{group="shop",reason="primary_down"} 51`,
 		`fairlead_flips_total{group="plain",reason="primary_down"} 0`,
+		`fairlead_drill_share{group="shop"} 0.05`,
+		`fairlead_drill_share{group="plain"} 0`,
+		`fairlead_drill_requests_total{group="shop",result="rescued"} 59`,
 		`fairlead_certificate_not_after_timestamp_seconds{file="/etc/fairlead/site.pem"} 1.763867655926e+09`,
 		`fairlead_nameserver_responses_total{transport="udp",rcode="NXDOMAIN"} 113`,
 		`fairlead_config_last_reload_successful 0`,
@@ -273,6 +276,8 @@ func TestEveryFieldOfTheSnapshotShows(t *testing.T) {
 			v.SetInt(v.Int() + 1)
 		case reflect.Uint64:
 			v.SetUint(v.Uint() + 1)
+		case reflect.Float64:
+			v.SetFloat(v.Float() + 1)
 		case reflect.Slice:
 			for i := range v.Len() {
 				walk(path+"[]", v.Index(i))

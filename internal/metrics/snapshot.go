@@ -114,6 +114,9 @@ type Group struct {
 	Since      time.Time
 	Pinned     bool
 	Flips      []Count // by reason
+
+	DrillShare float64 // of the drill that runs, from 0 to 1; 0: none runs
+	Drilled    []Count // requests that drills have picked, by result
 }
 
 // Handshakes are those of TLS. A connection counts in one of Done, Failed,

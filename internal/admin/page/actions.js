@@ -3,7 +3,7 @@
 // pointer has moved since, the dialog shows where it is and asks again.
 
 import { attr, el, show, text } from "./dom.js";
-import { get, post } from "./feed.js";
+import { get, post, remove } from "./feed.js";
 import * as words from "./words.js";
 
 const DURATIONS = [
@@ -86,6 +86,20 @@ export class Actions {
       },
       send: (_, change) => post(`v1/groups/${encodeURIComponent(name)}/failback`, change),
       done: (g) => `${name} is on ${g.target || "no origin"} again.`,
+    });
+  }
+
+  stopDrill(name) {
+    this.#ask({
+      title: `Stop the drill of ${name}`,
+      verb: "Stop",
+      group: name,
+      says: () => {
+        const g = this.#group(name);
+        return [`Every new request of ${name} goes where the pointer is, ${g.target || "no origin"}. What the drill has sent to ${g.secondary} is finished there.`, ""];
+      },
+      send: () => remove(`v1/groups/${encodeURIComponent(name)}/drill`),
+      done: () => `The drill of ${name} is over.`,
     });
   }
 

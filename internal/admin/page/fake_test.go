@@ -223,6 +223,7 @@ func (f *fake) handler() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/session", f.signIn)
 	mux.HandleFunc("POST /v1/groups/{name}/{verb}", f.changeGroup)
+	mux.HandleFunc("DELETE /v1/groups/{name}/drill", f.stopDrill)
 	mux.HandleFunc("POST /v1/origins/{name}/{verb}", f.changeOrigin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
@@ -357,6 +358,17 @@ func (f *fake) changeGroup(w http.ResponseWriter, r *http.Request) {
 	case "failback":
 		f.moveLocked(g, g.Primary, "operator")
 	}
+	f.tellStatusLocked()
+	answer(w, http.StatusOK, g)
+}
+
+func (f *fake) stopDrill(w http.ResponseWriter, r *http.Request) {
+	f.changes <- change{path: r.Method + " " + r.URL.Path, body: "{}"}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.group(r.PathValue("name"))
+	g.Drill.Running, g.Drill.Why = false, "operator"
+	f.happenLocked(adminapi.Event{Kind: "drill_stopped", Level: "info", Group: g.Name, By: "127.0.0.1", Text: "the drill of " + g.Name + " is over."})
 	f.tellStatusLocked()
 	answer(w, http.StatusOK, g)
 }

@@ -32,6 +32,10 @@ export function post(path, body) {
   return call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
+export function remove(path) {
+  return call(path, { method: "DELETE" });
+}
+
 const DEAD_S = 15; // without a message for so long, the stream is opened anew
 const WAIT_MS = [500, 1000, 2000, 4000, 8000];
 

@@ -41,12 +41,14 @@ class Card {
   #line = el("span", { class: "line-rate" });
   #facts = el("p", { class: "group-facts" });
   #pin = el("p", { class: "pin-note" }, icon("pin"), el("span"));
+  #drill = el("p", { class: "pin-note drill-note" }, icon("note"), el("span"));
   #back = el("p", { class: "back-note" });
   #more;
   #body;
   #pinButton;
   #unpinButton;
   #failbackButton;
+  #stopButton;
   #flow = new Flow();
   #origins = el("div", { class: "origins" });
   #originViews = new Map();
@@ -57,8 +59,9 @@ class Card {
     this.#pinButton = el("button", { type: "button", text: "Pin…", "aria-label": `Pin ${name}…`, onclick: () => actions.pin(name) });
     this.#unpinButton = el("button", { type: "button", text: "Unpin…", "aria-label": `Unpin ${name}…`, onclick: () => actions.unpin(name) });
     this.#failbackButton = el("button", { type: "button", text: "Fail back…", "aria-label": `Fail ${name} back…`, onclick: () => actions.failback(name) });
+    this.#stopButton = el("button", { type: "button", text: "Stop drill…", "aria-label": `Stop the drill of ${name}…`, onclick: () => actions.stopDrill(name) });
     this.#more = el("button", { type: "button", class: "quiet more", "aria-controls": id, onclick: () => this.#toggle() });
-    this.#body = el("div", { id }, this.#facts, this.#back, this.#pin, el("div", { class: "group-body" }, this.#flow.node, this.#origins));
+    this.#body = el("div", { id }, this.#facts, this.#back, this.#pin, this.#drill, el("div", { class: "group-body" }, this.#flow.node, this.#origins));
     this.node = el(
       "article",
       { class: "group", "aria-label": `Group ${name}` },
@@ -68,7 +71,7 @@ class Card {
         el("h3", {}, this.#mark, el("span", { text: name })),
         this.#where,
         this.#line,
-        el("div", { class: "buttons" }, this.#failbackButton, this.#unpinButton, this.#pinButton, this.#more),
+        el("div", { class: "buttons" }, this.#stopButton, this.#failbackButton, this.#unpinButton, this.#pinButton, this.#more),
       ),
       this.#body,
     );
@@ -85,6 +88,7 @@ class Card {
     show(this.#failbackButton, group.role === "secondary" && !group.pin && !group.follow);
     show(this.#unpinButton, Boolean(group.pin));
     show(this.#pinButton, Boolean(group.secondary));
+    show(this.#stopButton, Boolean(group.drill?.running));
     const open = !many || (this.#opened ?? level !== "ok");
     show(this.#more, many);
     attr(this.#more, "aria-expanded", String(open));
@@ -111,6 +115,8 @@ class Card {
     attr(this.#facts, "title", group.since);
     show(this.#pin, Boolean(group.pin));
     if (group.pin) text(this.#pin.lastChild, pinWords(group.pin, now));
+    show(this.#drill, Boolean(group.drill?.running));
+    if (group.drill?.running) text(this.#drill.lastChild, drillWords(group, now));
     const back = backWords(group, now);
     show(this.#back, back !== "");
     text(this.#back, back);
@@ -125,6 +131,14 @@ class Card {
 export function pinWords(pin, now) {
   const until = pin.until ? `until ${words.time(Date.parse(pin.until), now)} (${words.countdown((Date.parse(pin.until) - now) / 1000)} left)` : "until it is unpinned";
   return `Pinned to ${pin.target} ${until}${pin.by ? `, by ${pin.by}` : ""}${pin.reason ? `: ${pin.reason}` : ""}`;
+}
+
+// drillWords says what a drill that runs has done so far.
+export function drillWords(group, now) {
+  const d = group.drill;
+  const left = words.countdown((Date.parse(d.until) - now) / 1000);
+  const done = `${words.count(d.secondary)} answered there, ${words.count(d.rescued)} by ${group.primary} after it, ${words.plural(d.failed, "error")}`;
+  return `Drill: ${words.percent(d.share)} of the requests that may fail over go to ${group.secondary} (${left} left)${d.by ? `, by ${d.by}` : ""}${d.reason ? `: ${d.reason}` : ""}. So far ${done}`;
 }
 
 // backWords says when the pointer returns to the primary.

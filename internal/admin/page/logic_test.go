@@ -74,6 +74,8 @@ func TestTheHeadlineSaysTheWorstFirst(t *testing.T) {
 		{"no target", `(s, down, move) => move(0, "", "none", "both_down")`, `0`, "bad: shop has no origin to go to"},
 		{"errors first", `(s, down, move) => move(0, "us", "secondary", "primary_down")`, `3.21`, "bad: 3.2 requests a second fail; shop is on us since 03:12 (primary_down)"},
 		{"pinned", `(s, down, move, at) => { s.groups[0].pin = { target: "eu", until: at(4, 12) }; }`, `0`, "note: shop is pinned to eu until 04:12"},
+		{"a drill", `(s, down, move, at) => { s.groups[0].drill = { running: true, share: 0.05, until: at(3, 30) }; }`, `0`, "note: a drill sends 5 % of shop to us until 03:30"},
+		{"a drill that is over", `(s, down, move, at) => { s.groups[0].drill = { running: false, share: 0.05, until: at(3, 30) }; }`, `0`, "ok: All is well: 2 groups on their primaries"},
 		{"drained", `(s) => { s.origins[2].drained = true; }`, `0`, "note: us is drained"},
 		{"a drained target", `(s) => { s.origins[0].drained = true; }`, `0`, "bad: shop is on eu, which is drained"},
 		{"a breaker", `(s) => { s.routes[0].breakers[0].state = "open"; }`, `0`, "warn: the breaker of r towards eu is open"},

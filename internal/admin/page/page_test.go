@@ -147,6 +147,28 @@ func TestFailbackDrainAndReadyAskForThemselves(t *testing.T) {
 	b.wait(`document.querySelector('button[aria-label="Drain eu…"]')`)
 }
 
+func TestADrillIsShownWhileItRunsAndCanBeStopped(t *testing.T) {
+	f := newFake(t, calmStatus())
+	f.do(func() {
+		now := f.nowLocked()
+		f.group("shop").Drill = &adminapi.Drill{
+			Running: true, Since: now, Until: now.Add(90 * time.Second), Share: 0.05, StopAt: 0.01, By: "ops", Reason: "game day",
+			Secondary: 1234, Rescued: 2, Failed: 1,
+		}
+	})
+	b := newTab(t, 1440, 900)
+	b.open(f)
+	b.wait(`/^Drill: 5 % of the requests that may fail over go to us \(1 min \d+ s left\), by ops: game day\. So far 1,234 answered there, 2 by eu after it, 1 error$/.test(document.querySelector('[aria-label="Group shop"] .drill-note:not([hidden])')?.textContent)`)
+	b.click(`button[aria-label="Stop the drill of shop…"]`)
+	b.wait(`document.querySelector("dialog[open] .effect").textContent.includes("goes where the pointer is, eu")`)
+	b.click(`dialog button.main`)
+	if path, _ := f.next(); path != "DELETE /v1/groups/shop/drill" {
+		t.Errorf("it asked for %s", path)
+	}
+	b.wait(`document.querySelector("#toasts").textContent === "The drill of shop is over."`)
+	b.wait(`document.querySelector('[aria-label="Group shop"] .drill-note').hidden && document.querySelector('button[aria-label="Stop the drill of shop…"]').hidden`)
+}
+
 func TestAStaleChangeShowsWhatIsAndAsksAgain(t *testing.T) {
 	f := newFake(t, calmStatus())
 	b := newTab(t, 1440, 900, "409")

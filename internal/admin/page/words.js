@@ -69,6 +69,11 @@ export function millis(ms) {
   return `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 }
 
+// percent is a share from 0 to 1.
+export function percent(share) {
+  return `${Number((100 * share).toPrecision(3))} %`;
+}
+
 export function plural(n, one, many = one + "s") {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
@@ -124,6 +129,9 @@ export function groupTrouble(g, origins, now) {
   if (g.role === "secondary") {
     return { kind: "secondary", level: "warn", text: `${g.name} is on ${g.target} since ${time(Date.parse(g.since), now)} (${g.reason})` };
   }
+  if (g.drill?.running) {
+    return { kind: "drill", level: "note", text: `a drill sends ${percent(g.drill.share)} of ${g.name} to ${g.secondary} until ${time(Date.parse(g.drill.until), now)}` };
+  }
   return null;
 }
 
@@ -133,6 +141,7 @@ const together = {
   target_drained: (n) => `${n} groups are on an origin that is drained`,
   pin: (n) => `${n} groups are pinned`,
   secondary: (n) => `${n} groups are on their secondaries`,
+  drill: (n) => `drills run in ${n} groups`,
 };
 
 // headline is the page's first sentence: how things are, the worst first.
@@ -196,6 +205,6 @@ export const families = [
   { key: "flips", label: "Flips", kinds: ["flip"] },
   { key: "verdicts", label: "Verdicts", kinds: ["verdict"] },
   { key: "breakers", label: "Breakers", kinds: ["breaker"] },
-  { key: "hand", label: "By hand", kinds: ["pin", "unpin", "failback", "drain", "ready"] },
+  { key: "hand", label: "By hand", kinds: ["pin", "unpin", "failback", "drain", "ready", "drill_started", "drill_stopped"] },
   { key: "process", label: "Process", kinds: ["start", "stop", "reload", "reload_failed", "pause", "dns", "certificate"] },
 ];
