@@ -28,7 +28,9 @@ type liveDrill struct {
 	reason        string
 	force, asJSON bool
 	where         whereFlags
-	every         time.Duration // between two looks; 0: a second
+
+	every    time.Duration // between two looks; 0: a second
+	patience time.Duration // 0: livePatience
 }
 
 const (
@@ -90,7 +92,7 @@ func (p *program) drillLive(ctx context.Context, l *liveDrill) error {
 		return err
 	}
 	defer c.close()
-	f := &liveFollower{client: c, out: p.stderr, alive: rewrites(p.stderr), every: cmp.Or(l.every, liveEvery)}
+	f := &liveFollower{client: c, out: p.stderr, alive: rewrites(p.stderr), every: cmp.Or(l.every, liveEvery), patience: cmp.Or(l.patience, livePatience)}
 	if f.group, err = f.start(ctx, l); err != nil {
 		return p.explainLive(ctx, c, l.group, err)
 	}
@@ -164,6 +166,8 @@ type liveFollower struct {
 	alive  bool      // it is a terminal, whose line is drawn anew
 	every  time.Duration
 	ends   time.Time // by this machine's clock
+	// patience is how long after that the drill is asked for in vain.
+	patience time.Duration
 
 	group *adminapi.Group
 	last  adminapi.Drill // what was known of it last
@@ -185,7 +189,7 @@ func (f *liveFollower) follow(ctx context.Context) error {
 		found, err := f.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-		case err != nil && time.Now().After(f.ends.Add(livePatience)):
+		case err != nil && time.Now().After(f.ends.Add(f.patience)):
 			return fmt.Errorf("the admin API has been out of reach since before the drill's end, at which fairlead ends it by itself: %w", err)
 		case err != nil && !f.lost:
 			f.lost = true
