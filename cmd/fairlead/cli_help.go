@@ -33,9 +33,9 @@ const helpStatus = `Usage: fairlead status [--watch] [--all] [--json]
 Shows what a running fairlead does: for each group which origin serves, since
 when, why and what holds it there; for each origin its verdict and last probe;
 for each route its permits, its breakers and its totals since the start. What is
-in trouble comes first: a group off its primary, pinned or drilled, an origin
-that is down, drained or fails its probe, a route that is full, queues, parks or has a
-breaker that moved.
+in trouble comes first: a group off its primary, pinned or in a drill, an origin
+that is down, drained or fails its probe, a route that is full, queues, parks or
+has a breaker that moved.
 
 Flags:
 

@@ -120,12 +120,12 @@ func (p *program) complete(ctx context.Context, words []string) error {
 type completed struct {
 	flags     *flag.FlagSet
 	arguments []string
-	where     whereFlags
+	where     *whereFlags
 }
 
 // completedCommand is the command of that name, nil if there is none.
 func completedCommand(name string) *completed {
-	c := &completed{flags: flag.NewFlagSet(name, flag.ContinueOnError)}
+	c := &completed{flags: flag.NewFlagSet(name, flag.ContinueOnError), where: &whereFlags{}}
 	switch name {
 	case "run":
 		c.flags.String("c", "", "")
@@ -133,6 +133,9 @@ func completedCommand(name string) *completed {
 		c.arguments = []string{"FILE"}
 	case "demo":
 		c.flags.Bool("once", false, "")
+	case "drill":
+		l := drillFlags(c.flags)
+		c.where = &l.where
 	case "version":
 	case "help":
 		c.arguments = []string{"COMMAND"}
@@ -152,7 +155,7 @@ func completedCommand(name string) *completed {
 
 // commandNames are all commands that people use.
 func commandNames() []string {
-	names := []string{"run", "check", "demo", "version", "help", "completion"}
+	names := []string{"run", "check", "demo", "drill", "version", "help", "completion"}
 	for _, c := range adminCommands() {
 		names = append(names, c.name)
 	}
@@ -236,7 +239,7 @@ func (c *completed) values(ctx context.Context, of string, given []string) []str
 		return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 	case "kind":
 		return eventKinds
-	case "GROUP", "group", "ORIGIN", "route":
+	case "GROUP", "group", "live", "ORIGIN", "route":
 		return c.known(ctx, of, given)
 	}
 	return nil
@@ -256,7 +259,7 @@ func (c *completed) known(ctx context.Context, of string, given []string) []stri
 	}
 	var names []string
 	switch of {
-	case "GROUP", "group":
+	case "GROUP", "group", "live":
 		for i := range s.Groups {
 			names = append(names, s.Groups[i].Name)
 		}

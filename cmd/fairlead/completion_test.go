@@ -19,7 +19,7 @@ func TestCompletionKnowsCommandsFlagsAndNames(t *testing.T) {
 		give []string
 		want string
 	}{
-		{[]string{""}, "run check demo version help completion status events requests explain pin unpin failback drain ready reload"},
+		{[]string{""}, "run check demo drill version help completion status events requests explain pin unpin failback drain ready reload"},
 		{[]string{"re"}, "requests ready reload"},
 		{[]string{"pin", ""}, "blog shop checkout-with-a-rather-long-name"},
 		{[]string{"pin", "s"}, "shop"},

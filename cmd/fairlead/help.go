@@ -34,6 +34,9 @@ To move traffic by hand, by the same:
   fairlead drain ORIGIN     take an origin out of service
   fairlead ready ORIGIN     put it back
   fairlead reload           have the configuration read again
+  fairlead drill --live GROUP [--share 5%] [--for 1m]
+                            a game day: treat a share of real requests as if the
+                            group's primary had failed
 
   fairlead completion bash|zsh|fish
                             print a script that completes all this
@@ -180,7 +183,7 @@ var helps = map[string]string{
 	"help": helpHelp, "-h": helpHelp, "-help": helpHelp, "--help": helpHelp,
 	"status": helpStatus, "events": helpEvents, "requests": helpRequests, "explain": helpExplain,
 	"pin": helpPin, "unpin": helpUnpin, "failback": helpFailback, "drain": helpDrain, "ready": helpReady,
-	"reload": helpReload, "completion": helpCompletion,
+	"reload": helpReload, "completion": helpCompletion, "drill": helpDrill,
 }
 
 // help is "fairlead help [COMMAND]".

@@ -75,6 +75,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case "demo":
 		once := flags.Bool("once", false, "")
 		return p.command(flags, args, 0, func() error { return p.demo(ctx, *once, showPace) })
+	case "drill":
+		return p.drillCommand(ctx, args)
 	case "version", "--version":
 		return p.command(flags, args, 0, p.version)
 	case "help", "-h", "-help", "--help":
