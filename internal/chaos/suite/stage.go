@@ -291,6 +291,7 @@ func (s *Stage) endFault(origin string) {
 // about time can be told from a machine that was too busy.
 type stalls struct {
 	total atomic.Int64
+	worst atomic.Int64
 	stop  func()
 }
 
@@ -310,6 +311,7 @@ func measureStalls() *stalls {
 			}
 			if over := time.Since(from) - beat; over > beat {
 				l.total.Add(int64(over))
+				l.worst.Store(max(l.worst.Load(), int64(over)))
 			}
 		}
 	}()

@@ -70,22 +70,22 @@ func TestScenarios(t *testing.T) {
 }
 
 // repeats is how often a scenario is played once more, alone, where a busy machine
-// made its claims about time worthless.
+// made its claims worthless.
 const repeats = 2
 
 func judge(t *testing.T, sc *Scenario) {
 	o := playBeside(sc)
 	for range repeats {
-		if o.Err() == nil || !o.OnlyLate() {
+		if o.Err() == nil || !o.Excused() {
 			break
 		}
-		t.Logf("once more, since the machine took %v from it: %v", o.Lost, o.Err())
+		t.Logf("once more, since the machine took %v from it, %v at once: %v", o.Lost, o.Deaf, o.Err())
 		o = playAlone(sc)
 	}
 	results.add(o)
 	t.Logf("%v, %v, %d flips", o.Ledger, o.Took, len(o.journal.flips()))
 	if err := o.Err(); err != nil {
-		t.Errorf("%s\n%v", sc.Text, err)
+		t.Errorf("%s (the machine took %v, %v at once)\n%v", sc.Text, o.Lost, o.Deaf, err)
 	}
 }
 
