@@ -218,7 +218,7 @@ func Ask(text string, q chaos.Request, check func(r chaos.Result) error) Action 
 
 // ask sends one request on a connection of its own.
 func (s *Stage) ask(q chaos.Request) chaos.Result {
-	c := &chaos.Client{Address: s.listen, Timeout: patience}
+	c := &chaos.Client{Address: s.front(), Timeout: patience}
 	defer c.Close()
 	r := c.Do(context.Background(), q)
 	s.own.Add(r)

@@ -194,3 +194,32 @@ func NotReusedAfter(origin, behaviour string) Expectation {
 		return nil
 	}}
 }
+
+// LostReach claims that at least so many of the uncovered requests that were not
+// served have reached the origin all the same.
+func LostReach(origin string, least int) Expectation {
+	return Expectation{fmt.Sprintf("at least %d writes that are lost have reached %s", least, origin), func(o *Outcome) error {
+		n := 0
+		for _, r := range o.Ledger.Select(Lost) {
+			for _, at := range o.Origins {
+				if at.Name() == origin && len(at.Arrivals(r.ID)) > 0 {
+					n++
+				}
+			}
+		}
+		if n < least {
+			return fmt.Errorf("%d have", n)
+		}
+		return nil
+	}}
+}
+
+// SaidAtMost claims that the log has an event of that name at most so often.
+func SaidAtMost(msg string, most int) Expectation {
+	return Expectation{fmt.Sprintf("the log says %q at most %d times", msg, most), func(o *Outcome) error {
+		if n := len(o.journal.find(msg, nil)); n > most {
+			return fmt.Errorf("it did %d times", n)
+		}
+		return nil
+	}}
+}

@@ -24,6 +24,7 @@ type headRow struct {
 	// resets says that the fault begins with a reset of open connections.
 	resets bool
 	full   bool
+	needs  []Need
 }
 
 const (
@@ -34,7 +35,7 @@ const (
 // Five failures open the breaker; what is in flight by then, and a trial or two,
 // comes on top. Where each failure takes half a second, that is fifty requests.
 var headRows = []headRow{
-	{fault: "blackhole", lost: 2, lostAs: []int{502}, slow: connectTimeout, failures: 70, resets: true},
+	{fault: "blackhole", needs: []Need{Linux}, lost: 2, lostAs: []int{502}, slow: connectTimeout, failures: 70, resets: true},
 	{fault: "accept_close", lost: 6, lostAs: []int{502}, failures: 12},
 	{fault: "accept_reset", lost: 6, lostAs: []int{502}, failures: 12},
 	{fault: "tls_stall", lost: 2, lostAs: []int{502}, slow: connectTimeout, failures: 70, resets: true},
@@ -74,7 +75,7 @@ const soonBack = "failback_after = \"200ms\"\nmin_hold = \"500ms\"\n"
 func (r *headRow) probed() Scenario {
 	f := r.kind()
 	return Scenario{
-		Name: r.fault, Full: r.full, Proves: []string{"failover", "classes", "coverage", "once", "pointer", "failback"},
+		Name: r.fault, Full: r.full, Needs: r.needs, Proves: []string{"failover", "classes", "coverage", "once", "pointer", "failback"},
 		Text:  "The primary fails: " + f.Text + ". Covered requests are answered by the secondary, the pointer goes there and comes back.",
 		Setup: Setup{TLS: f.TLS, Group: soonBack},
 		Load:  []chaos.Load{Shopping(100)},
@@ -95,7 +96,7 @@ func (r *headRow) probed() Scenario {
 func (r *headRow) unprobed() Scenario {
 	f := r.kind()
 	sc := Scenario{
-		Name: r.fault + "_requests_only", Full: r.full, Proves: []string{"failover", "breaker", "coverage", "once"},
+		Name: r.fault + "_requests_only", Full: r.full, Needs: r.needs, Proves: []string{"failover", "breaker", "coverage", "once"},
 		Text:  "The primary fails: " + f.Text + "; but probes say nothing of it. The breaker sends covered requests to the secondary, the pointer stays.",
 		Setup: Setup{TLS: f.TLS},
 		Load:  []chaos.Load{Shopping(100)},

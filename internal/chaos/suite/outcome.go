@@ -3,6 +3,7 @@ package suite
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
@@ -108,7 +109,7 @@ func Play(sc *Scenario) *Outcome {
 	for _, r := range s.runs {
 		r.Stop()
 	}
-	o.Ledger, o.Origins = s.ledger(), s.order
+	o.Ledger, o.Origins = s.ledger(), slices.Concat(s.order, s.others)
 	o.Broken = s.settle()
 	o.Took, o.Lost, o.Deaf = time.Since(s.begun), time.Duration(s.lost.total.Load()), time.Duration(s.lost.worst.Load())
 	for i := range s.faults {

@@ -34,6 +34,12 @@ type Setup struct {
 	// Reach is how the proxy reaches an origin, in place of its own address: a
 	// URL. Nil: directly.
 	Reach func(s *Stage, o *chaos.Origin) string
+	// Names lets it find them by name. Nil: by address.
+	Names *Names
+	// Far are origins that live in a network namespace of their own.
+	Far []string
+	// Lines puts a line between clients and the proxy, which [Toxics] breaks.
+	Lines bool
 	// Before are commands of a shell, which the proxy then replaces: ulimit.
 	Before string
 	// Env is added to the proxy's environment.
@@ -80,6 +86,9 @@ func (c *Setup) toml(s *Stage) string {
 		}
 		put("[[routes]]", quick["route"], fmt.Sprintf("name = \"shop\"\nmatch = \"/\"\ngroup = \"shop\"\nbulkhead.max_concurrent = %d\n", permits)+
 			without("breaker.open_for = \"500ms\"\n", c.Route+c.standing("breaker.open_for"))+c.Route)
+	}
+	if c.Names != nil {
+		b.WriteString(c.Names.toml(s))
 	}
 	b.WriteString(c.More)
 	return b.String()

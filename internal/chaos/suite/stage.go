@@ -27,6 +27,8 @@ type Stage struct {
 	listen   string // the proxy's address; before the first start it ends in :0
 	order    []*chaos.Origin
 	origins  map[string]*chaos.Origin
+	others   []*chaos.Origin // further servers of origins
+	props    props
 	certs    *chaos.Certificates // nil without TLS
 	proxy    *process
 	journal  *journal
@@ -82,6 +84,9 @@ func openStage(sc *Scenario) (*Stage, error) {
 			return s, err
 		}
 	}
+	if err := s.openNames(); err != nil {
+		return s, err
+	}
 	if err := s.start(); err != nil {
 		return s, err
 	}
@@ -92,7 +97,9 @@ func openStage(sc *Scenario) (*Stage, error) {
 func (s *Stage) addOrigin(name string) error {
 	var o *chaos.Origin
 	var err error
-	if s.certs != nil {
+	if slices.Contains(s.scenario.Setup.Far, name) {
+		o, err = s.farOrigin(name)
+	} else if s.certs != nil {
 		o, err = chaos.ListenTLS(name, "tcp", "127.0.0.1:0", s.certs)
 	} else {
 		o, err = chaos.Listen(name, "tcp", "127.0.0.1:0")
@@ -128,6 +135,9 @@ func (s *Stage) configFile() string { return filepath.Join(s.dir, "fairlead.toml
 func (s *Stage) reach(o *chaos.Origin) string {
 	if reach := s.scenario.Setup.Reach; reach != nil {
 		return reach(s, o)
+	}
+	if names := s.scenario.Setup.Names; names != nil {
+		return names.url(o)
 	}
 	return o.URL()
 }
@@ -175,7 +185,10 @@ func (s *Stage) start() error {
 		return fmt.Errorf("%w\n%s%s", err, s.text(), s.proxy.tail())
 	}
 	s.listen = s.journal.find("listening", nil)[heard].Address
-	return nil
+	if s.scenario.Setup.Lines {
+		_, err = s.link("", s.listen)
+	}
+	return err
 }
 
 // text is what the log has said so far.
@@ -219,7 +232,7 @@ func (s *Stage) begin() {
 	s.begun = time.Now()
 	for _, l := range loads {
 		if l.Address == "" {
-			l.Address = s.listen
+			l.Address = s.front()
 		}
 		if l.Duration == 0 {
 			l.Duration = 10 * time.Minute
@@ -242,6 +255,14 @@ func (s *Stage) play() (done []StepOutcome) {
 		}
 	}
 	return done
+}
+
+// front is where clients connect to: the proxy, or the line to it.
+func (s *Stage) front() string {
+	if l := s.props.links[""]; l != nil {
+		return l.Address()
+	}
+	return s.listen
 }
 
 // ledger is what became of all requests so far.

@@ -12,5 +12,8 @@ func wireScenarios() []Scenario {
 		slowScenarios,
 		keepAliveScenarios,
 		bothScenarios,
+		lineScenarios,
+		farScenarios,
+		nameScenarios,
 	)
 }

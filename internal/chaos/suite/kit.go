@@ -1,0 +1,50 @@
+package suite
+
+import (
+	"fmt"
+
+	"github.com/fairlead/fairlead/internal/chaos/dnsfault"
+	"github.com/fairlead/fairlead/internal/chaos/netns"
+	"github.com/fairlead/fairlead/internal/chaos/toxic"
+)
+
+// props are what stands between the proxy, its origins and its clients.
+type props struct {
+	dns   *dnsfault.Server
+	links map[string]*toxic.Link // by origin; that of clients is under ""
+	nets  map[string]*netns.Net  // by origin
+}
+
+// kit lets the parts that were made for tests make their things on a stage. What
+// they call fatal ends [Stage.with].
+type kit struct{ s *Stage }
+
+// fatal is what a kit panics with.
+type fatal struct{ error }
+
+func (k kit) Helper()             {}
+func (k kit) Cleanup(undo func()) { k.s.later(undo) }
+
+// Errorf reports what is broken at the end, when there is nobody left to tell,
+// by the standard error of the suite.
+func (k kit) Errorf(format string, args ...any) { println(fmt.Sprintf(format, args...)) }
+
+func (k kit) Fatalf(format string, args ...any) { panic(fatal{fmt.Errorf(format, args...)}) }
+
+// Skipf comes too late: a scenario says by Needs what it needs.
+func (k kit) Skipf(format string, args ...any) { k.Fatalf(format, args...) }
+
+// with does something with a kit and returns what was fatal.
+func (s *Stage) with(do func(kit)) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case fatal:
+			err = r.error
+		default:
+			panic(r)
+		}
+	}()
+	do(kit{s})
+	return nil
+}
