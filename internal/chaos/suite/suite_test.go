@@ -41,7 +41,6 @@ func matrix() []Scenario {
 		bothDownScenarios,
 		overloadScenarios,
 		leavingScenarios,
-		slowScenarios,
 		slowClientScenarios,
 	)
 }
