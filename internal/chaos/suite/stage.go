@@ -203,7 +203,7 @@ func (s *Stage) text() (all string) {
 
 // await polls until ok. It gives up if the proxy ends.
 func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
-	end := time.Now().Add(limit)
+	end, before := time.Now().Add(limit), s.lost.allowance()
 	for !ok() {
 		select {
 		case <-s.proxy.gone:
@@ -213,7 +213,7 @@ func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
 			return nil
 		case <-time.After(2 * time.Millisecond):
 		}
-		if time.Now().After(end.Add(s.lost.allowance())) {
+		if time.Now().After(end.Add(s.lost.allowance() - before)) {
 			if ok() {
 				return nil
 			}
