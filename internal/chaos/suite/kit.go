@@ -25,9 +25,10 @@ type fatal struct{ error }
 func (k kit) Helper()             {}
 func (k kit) Cleanup(undo func()) { k.s.later(undo) }
 
-// Errorf reports what is broken at the end, when there is nobody left to tell,
-// by the standard error of the suite.
-func (k kit) Errorf(format string, args ...any) { println(fmt.Sprintf(format, args...)) }
+// Errorf tells what could not be put away at the stage's end.
+func (k kit) Errorf(format string, args ...any) {
+	k.s.unclean = append(k.s.unclean, fmt.Errorf(format, args...))
+}
 
 func (k kit) Fatalf(format string, args ...any) { panic(fatal{fmt.Errorf(format, args...)}) }
 

@@ -97,7 +97,7 @@ func (o *Outcome) onlyLate() bool {
 func Play(sc *Scenario) *Outcome {
 	o := &Outcome{Scenario: sc, Begun: time.Now(), journal: &journal{}, Ledger: &chaos.Ledger{}}
 	s, err := openStage(sc)
-	defer s.close()
+	defer func() { o.Broken = errors.Join(o.Broken, s.close()) }()
 	o.journal, o.lost = s.journal, s.lost
 	if err != nil {
 		o.Broken = fmt.Errorf("the stage could not be set: %w", err)

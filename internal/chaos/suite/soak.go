@@ -47,7 +47,7 @@ func (k Soak) Run() (requests int, err error) {
 		Permits: 60, Route: "bulkhead.max_queue = 20\nbulkhead.queue_timeout = \"300ms\"\n",
 	}}
 	s, err := openStage(sc)
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	if err != nil {
 		return 0, err
 	}

@@ -47,6 +47,7 @@ type Stage struct {
 	marks   []Mark
 	faults  []Span
 	cleanup []func()
+	unclean []error // what the cleanup met
 }
 
 // Mark is a moment of a scenario.
@@ -116,8 +117,8 @@ func (s *Stage) addOrigin(name string) error {
 // later is done at the stage's end, the last one first.
 func (s *Stage) later(do func()) { s.cleanup = append(s.cleanup, do) }
 
-// close ends whatever is still there.
-func (s *Stage) close() {
+// close ends whatever is still there, and says what can't be.
+func (s *Stage) close() error {
 	if s.proxy != nil {
 		s.proxy.kill()
 	}
@@ -125,6 +126,7 @@ func (s *Stage) close() {
 		do()
 	}
 	_ = os.RemoveAll(s.dir)
+	return errors.Join(s.unclean...)
 }
 
 func (s *Stage) adminListen() string { return "unix:" + filepath.Join(s.dir, "a") }
