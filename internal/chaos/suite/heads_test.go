@@ -33,29 +33,30 @@ const (
 )
 
 // Five failures open the breaker; what is in flight by then, and a trial or two,
-// comes on top. Where each failure takes half a second, that is fifty requests.
+// comes on top, and on a busy machine that is more than it takes on another. Where
+// each failure takes half a second, fifty requests are in flight.
 var headRows = []headRow{
 	{fault: "blackhole", needs: []Need{Linux}, lost: 2, lostAs: []int{502}, slow: connectTimeout, failures: 70, resets: true},
-	{fault: "accept_close", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "accept_reset", lost: 6, lostAs: []int{502}, failures: 12},
+	{fault: "accept_close", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "accept_reset", lost: 8, lostAs: []int{502}, failures: 25},
 	{fault: "tls_stall", lost: 2, lostAs: []int{502}, slow: connectTimeout, failures: 70, resets: true},
-	{fault: "tls_wrong_name", lost: 2, lostAs: []int{502}, failures: 12, resets: true},
-	{fault: "tls_expired", lost: 2, lostAs: []int{502}, failures: 12, resets: true},
-	{fault: "reset_before_head", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "reset_in_head", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "garbage", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "http_09", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "half_status_line", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "nul_in_head", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "giant_head", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "interim_storm", lost: 6, lostAs: []int{502}, failures: 12},
-	{fault: "unasked_101", lost: 6, lostAs: []int{502}, failures: 12},
+	{fault: "tls_wrong_name", lost: 2, lostAs: []int{502}, failures: 25, resets: true},
+	{fault: "tls_expired", lost: 2, lostAs: []int{502}, failures: 25, resets: true},
+	{fault: "reset_before_head", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "reset_in_head", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "garbage", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "http_09", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "half_status_line", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "nul_in_head", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "giant_head", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "interim_storm", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "unasked_101", lost: 8, lostAs: []int{502}, failures: 25},
 	{fault: "hang", lost: 16, lostAs: []int{504}, slow: headerTimeout, failures: 80},
 	{fault: "stall", lost: 16, lostAs: []int{504}, slow: headerTimeout, failures: 80},
-	{fault: "status_500", lost: 6, lostAs: []int{500}, failures: 12},
-	{fault: "status_502", lost: 6, lostAs: []int{502}, failures: 12, full: true},
-	{fault: "status_503", lost: 6, lostAs: []int{503}, failures: 12},
-	{fault: "status_504", lost: 6, lostAs: []int{504}, failures: 12, full: true},
+	{fault: "status_500", lost: 8, lostAs: []int{500}, failures: 25},
+	{fault: "status_502", lost: 8, lostAs: []int{502}, failures: 25, full: true},
+	{fault: "status_503", lost: 8, lostAs: []int{503}, failures: 25},
+	{fault: "status_504", lost: 8, lostAs: []int{504}, failures: 25, full: true},
 }
 
 // headScenarios are two for each row: with probes that fail too, and with probes

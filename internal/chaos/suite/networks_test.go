@@ -29,7 +29,7 @@ var farScenarios = []Scenario{
 		Name: "one_way_loss_of_replies", Needs: []Need{Root}, Proves: []string{"once", "failover", "pointer"},
 		Text:  "Requests reach the primary, its answers do not come back: it does what it was asked, so a write is never sent again.",
 		Setup: Setup{Far: []string{"eu"}, Group: soonBack},
-		Steps: Now(Served("eu", 20), Cable("eu", loseReplies), PointerAt("us", 1500*time.Millisecond), Served("us", 60), Heal("eu"), PointerAt("eu", 6*time.Second), Served("eu", 20)),
+		Steps: Now(warm("eu"), Cable("eu", loseReplies), PointerAt("us", 1500*time.Millisecond), Served("us", 60), Heal("eu"), PointerAt("eu", 6*time.Second), Served("eu", 20)),
 		Want: []Expectation{CoveredServed(), UncoveredLost(25), Some("writes that are lost", 1, Lost), NotServedOnly(504), LostAs("eu", "header_timeout"), Flips(2, 2), FailedOver(10),
 			LostReach("eu", 1), Classes("eu", "header_timeout", "connect_timeout", "breaker_open")},
 	},
@@ -47,7 +47,13 @@ var farScenarios = []Scenario{
 		Setup: Setup{Far: []string{"eu", "us"}, Group: soonBack},
 		Steps: Now(Served("eu", 20), Cable("eu", partition), Cable("us", partition), AwaitResults("refused requests", 60, func(r *chaos.Result) bool { return r.Kind == chaos.Refused }),
 			Heal("us"), Served("us", 20), Heal("eu"), PointerAt("eu", 6*time.Second), Served("eu", 20)),
-		Want: []Expectation{NotServedOnly(503, 504), Quickly("requests", 0.95, 2*headerTimeout+300*time.Millisecond, Covered),
+		Want: []Expectation{NotServedOnly(503, 504), Flips(2, 6), Quickly("requests", 0.95, 2*headerTimeout+300*time.Millisecond, Covered),
 			Some("answers of 504", 5, func(r *chaos.Result) bool { return r.Status == 504 })},
 	},
+}
+
+// warm leaves an origin with twenty idle connections, on which requests are sent
+// without a connect.
+func warm(origin string) Action {
+	return Repeat(1, Behave(origin, chaos.Delay(150*time.Millisecond)), AskAll("twenty writes", 20, onlyOrder, Each(Answered(200, origin))), Well(origin), Served(origin, 10))
 }
