@@ -25,7 +25,7 @@ type Request struct {
 	BodySize int64  // of the upload, which is Body("client", ID, BodySize)
 	Chunked  bool   // the upload is sent in chunks
 	WantSize int64  // Chaos-Size when over 0: the size of the body wanted; -1 wants an empty one
-	// Pace is how long the client waits before each 16 KiB of an upload over 4096 bytes. 0: it does not.
+	// Pace is how long the client waits before each 256 KiB of an upload over 4096 bytes. 0: it does not.
 	Pace   time.Duration
 	Fields []Field
 }
@@ -229,6 +229,9 @@ func (c *Client) head(q Request) []byte {
 	return append(b, "\r\n"...)
 }
 
+// paced is how much of an upload goes out between two waits.
+const paced = 256 << 10
+
 // sending is an upload under way.
 type sending struct {
 	done chan struct{}
@@ -251,7 +254,9 @@ func (c *Client) send(q Request) *sending {
 		content := newContent(sender, q.ID, q.BodySize)
 		piece, out := make([]byte, 16<<10), head
 		for left := q.BodySize; left > 0 && s.err == nil; out = out[:0] {
-			time.Sleep(q.Pace)
+			if (q.BodySize-left)%paced == 0 {
+				time.Sleep(q.Pace)
+			}
 			n, _ := content.Read(piece)
 			left -= int64(n)
 			_, s.err = nc.Write(appendUpload(out, piece[:n], q.Chunked, left == 0))

@@ -51,7 +51,7 @@ func TestPacedUpload(t *testing.T) {
 	const pace = 2 * time.Millisecond
 	c := &Client{Address: o.Addr()}
 	defer c.Close()
-	r := c.Do(t.Context(), Request{Method: "POST", BodySize: 20 * 16 << 10, Pace: pace})
+	r := c.Do(t.Context(), Request{Method: "POST", BodySize: 20 * paced, Pace: pace})
 	if r.Kind != Served || r.Latency < 20*pace {
 		t.Errorf("%v", r)
 	}

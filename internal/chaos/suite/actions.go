@@ -218,7 +218,8 @@ func Ask(text string, q chaos.Request, check func(r chaos.Result) error) Action 
 
 // ask sends one request on a connection of its own.
 func (s *Stage) ask(q chaos.Request) chaos.Result {
-	c := &chaos.Client{Address: s.front(), Timeout: patience}
+	const slowest = 10 << 20 // bytes a second of a long upload
+	c := &chaos.Client{Address: s.front(), Timeout: patience + time.Duration(q.BodySize/slowest)*time.Second}
 	defer c.Close()
 	r := c.Do(context.Background(), q)
 	s.own.Add(r)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -57,9 +58,22 @@ func Clean() { _ = os.RemoveAll(workspace()) }
 type process struct {
 	cmd    *exec.Cmd
 	log    *journal
-	stderr bytes.Buffer // complete when it is gone
-	gone   chan struct{}
+	stderr bytes.Buffer  // complete when it is gone
+	gone   chan struct{} // closed at the end of all who have its stdout: of heirs, too
+
+	heir atomic.Pointer[os.Process] // that has taken over, nil without one
 }
+
+// at is the process that is in charge.
+func (p *process) at() *os.Process {
+	if heir := p.heir.Load(); heir != nil {
+		return heir
+	}
+	return p.cmd.Process
+}
+
+// pid is the id of the process that is in charge.
+func (p *process) pid() int { return p.at().Pid }
 
 // startProcess starts the program with a configuration file.
 func startProcess(program, file, before string, env []string, log *journal) (*process, error) {
@@ -89,10 +103,11 @@ func startProcess(program, file, before string, env []string, log *journal) (*pr
 }
 
 // signal sends a signal to the process.
-func (p *process) signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *process) signal(s os.Signal) error { return p.at().Signal(s) }
 
 // kill ends the process at once, if it is still there.
 func (p *process) kill() {
+	_ = p.at().Kill()
 	_ = p.cmd.Process.Kill()
 	<-p.gone
 }

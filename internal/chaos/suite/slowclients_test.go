@@ -21,7 +21,7 @@ var slowClientScenarios = []Scenario{
 		Name: "slow_heads", Proves: []string{"hostile", "isolation"},
 		Text:  "A hundred clients send their heads a byte at a time: each is answered with 408 when request_header_timeout is over.",
 		Setup: besieged,
-		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.SlowHead("/slow/", 50*ms), Conns: 100}), Beaten(800*ms, map[string]int{"408": 100}), Pass(200*ms), Relieve()),
+		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.SlowHead("/slow/", 50*ms), Conns: 100}), Beaten(100, 800*ms, "408"), Pass(200*ms), Relieve()),
 		Want:  unnoticed(Totals("slow", "nothing is accepted", func(t Line) bool { return t.Accepted == 0 })),
 	},
 	{
@@ -30,7 +30,7 @@ var slowClientScenarios = []Scenario{
 		Setup: Setup{Server: "idle_timeout = \"700ms\"\n"},
 		// Connections of good clients that idle so long would be closed, too.
 		Load:  []chaos.Load{{Rate: 120, Conns: 3, Mix: Shopping(1).Mix}},
-		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.Idle(), Conns: 100}), Beaten(1100*ms, map[string]int{"": 100}), Relieve()),
+		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.Idle(), Conns: 100}), Beaten(100, 1100*ms, ""), Relieve()),
 		Want:  unnoticed(),
 	},
 	{
@@ -38,15 +38,15 @@ var slowClientScenarios = []Scenario{
 		Text: "Sixty clients promise an upload and send none of it: ten have the permits of their route until body_idle_timeout, the others " +
 			"are shed, and the route serves again when they are gone.",
 		Setup: besieged,
-		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.StuckBody("/slow/"), Conns: 60}), Beaten(1200*ms, map[string]int{"408": 10, "503": 50}), Relieve(),
+		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.StuckBody("/slow/"), Conns: 60}), Beaten(60, 1200*ms, "408", "503"), Relieve(),
 			Ask("the route serves", chaos.Request{Path: "/slow/1"}, served)),
-		Want: unnoticed(Shed(50)),
+		Want: unnoticed(Shed(30)),
 	},
 	{
 		Name: "dripping_uploads", Proves: []string{"hostile", "bulkhead"},
 		Text:  "Ten clients send a gigabyte at a byte every 50 ms: that moves less in body_idle_timeout than counts as something, so they are ended.",
 		Setup: besieged,
-		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.SlowBody("/slow/", 50*ms), Conns: 10}), Beaten(1200*ms, map[string]int{"408": 10}), Relieve(),
+		Steps: Now(Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.SlowBody("/slow/", 50*ms), Conns: 10}), Beaten(10, 1200*ms, "408"), Relieve(),
 			Ask("the route serves", chaos.Request{Path: "/slow/1"}, served)),
 		Want: unnoticed(),
 	},
@@ -66,7 +66,7 @@ var slowClientScenarios = []Scenario{
 		Text:  "Ten clients ask for 64 MB and take none of it: body_idle_timeout ends them, and nobody else notices.",
 		Setup: besieged,
 		Steps: Now(Behave("eu", chaos.Plenty(64<<20), "/slow/"), Pass(200*ms), Besiege(chaos.Attack{Hostile: chaos.DeafReader("/slow/", 64<<20), Conns: 10}),
-			Beaten(1500*ms, map[string]int{"": 10}), Relieve(), Do("all permits are back", noPermits)),
+			Beaten(10, 1500*ms, ""), Relieve(), Do("all permits are back", noPermits)),
 		Want: unnoticed(),
 	},
 	{

@@ -42,6 +42,7 @@ func matrix() []Scenario {
 		overloadScenarios,
 		leavingScenarios,
 		slowClientScenarios,
+		inflightScenarios,
 	)
 }
 

@@ -27,7 +27,7 @@ func (s *Stage) usage() (usage, error) {
 	if runtime.GOOS != "linux" {
 		return u, nil // no other system tells
 	}
-	dir := fmt.Sprintf("/proc/%d/fd", s.proxy.cmd.Process.Pid)
+	dir := fmt.Sprintf("/proc/%d/fd", s.proxy.pid())
 	open, err := os.ReadDir(dir)
 	if err != nil {
 		return u, err
