@@ -145,25 +145,32 @@ func Signal(sig os.Signal) Action {
 
 // Kill ends the proxy with SIGKILL and starts it again at the same address.
 func Kill() Action {
-	return Action{"the proxy is killed and started again", func(s *Stage) error {
-		s.mark("SIGKILL")
-		s.restarts++
-		s.proxy.kill()
-		return s.start()
-	}}
+	kill := KillAnd("", func(*Stage) error { return nil })
+	kill.Text = "the proxy is killed and started again"
+	return kill
 }
 
-// KillAnd is [Kill] with something done before the new start.
+// KillAnd is [Kill] with something done before the new start. It marks "SIGKILL"
+// and "started again".
 func KillAnd(text string, between func(*Stage) error) Action {
 	return Action{"the proxy is killed, " + text + ", and started again", func(s *Stage) error {
 		s.mark("SIGKILL")
-		s.restarts++
 		s.proxy.kill()
-		if err := between(s); err != nil {
-			return err
-		}
-		return s.start()
+		return s.startAgain(between)
 	}}
+}
+
+// startAgain starts another process in the place of one that has ended.
+func (s *Stage) startAgain(between func(*Stage) error) error {
+	s.restarts++
+	if err := between(s); err != nil {
+		return err
+	}
+	if err := s.start(); err != nil {
+		return err
+	}
+	s.mark("started again")
+	return nil
 }
 
 // Reload sends SIGHUP and waits until the configuration is at work. Change, if it

@@ -20,6 +20,7 @@ type Line struct {
 	Group      string `json:"group"`
 	Route      string `json:"route"`
 	Address    string `json:"address"`
+	PID        int    `json:"pid"`
 	From       string `json:"from"`
 	To         string `json:"to"`
 	Reason     string `json:"reason"`

@@ -10,9 +10,10 @@ import (
 // Setup is a scenario's configuration. The zero value is two origins, eu and us,
 // with quick probes, one group, shop, and one route, shop, for everything.
 // Texts are TOML and come after the keys that are there already; a key that is
-// set twice is set by the text.
+// set twice is set by the text. $DIR stands for a folder of the scenario's own.
 type Setup struct {
 	Server string // more of [server]
+	Log    string // more of [log]
 	Origin string // more of each [origins.NAME]
 	// Health is more of each [origins.NAME.health]; "none": no table.
 	Health string
@@ -64,7 +65,7 @@ func (c *Setup) toml(s *Stage) string {
 		b.WriteString(head + "\n" + without(standard, text) + text + "\n")
 	}
 	put("[server]", "", fmt.Sprintf("listen = [%q]\n", s.listen)+without("drain_timeout = \"5s\"\nbody_idle_timeout = \"2s\"\n", c.Server)+c.Server)
-	put("[log]", "", "output = \"stdout\"\naccess = true\n")
+	put("[log]", "", without("output = \"stdout\"\naccess = true\n", c.Log)+c.Log)
 	put("[admin]", "", fmt.Sprintf("listen = %q\n", s.adminListen()))
 	for _, o := range s.order {
 		put("[origins."+o.Name()+"]", quick["origin"], fmt.Sprintf("url = %q\n", s.reach(o))+s.trust(o)+c.Origin)
@@ -91,7 +92,7 @@ func (c *Setup) toml(s *Stage) string {
 		b.WriteString(c.Names.toml(s))
 	}
 	b.WriteString(c.More)
-	return b.String()
+	return strings.ReplaceAll(b.String(), "$DIR", s.dir)
 }
 
 // standing names a key that is to be left at its default.

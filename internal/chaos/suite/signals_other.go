@@ -8,4 +8,5 @@ import "os"
 var (
 	sigstop = os.Kill
 	sigcont = os.Kill
+	sigusr2 = os.Kill
 )

@@ -7,4 +7,5 @@ import "syscall"
 const (
 	sigstop = syscall.SIGSTOP
 	sigcont = syscall.SIGCONT
+	sigusr2 = syscall.SIGUSR2
 )

@@ -43,6 +43,7 @@ func matrix() []Scenario {
 		leavingScenarios,
 		slowClientScenarios,
 		inflightScenarios,
+		restartScenarios,
 	)
 }
 
