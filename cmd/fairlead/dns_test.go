@@ -22,10 +22,10 @@ func shopOf(eu, us, more string) string {
 	return fmt.Sprintf(`
 [origins.eu]
 url = %q
-health = { path = "/", interval = "50ms", rise = 1 }
+health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }
 [origins.us]
 url = %q
-health = { path = "/", interval = "50ms", rise = 1 }
+health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }
 [groups.shop]
 primary = "eu"
 secondary = "us"
@@ -116,6 +116,7 @@ func on(t *testing.T, address, name string) *httptest.Server {
 // A flip is answered from the moment on that it is logged, or sooner, and dig
 // sees the same as this test.
 func TestAFlipShowsInTheAnswerOverDNS(t *testing.T) {
+	t.Parallel()
 	eu, us := on(t, "127.0.0.1", "eu"), on(t, "127.0.0.2", "us")
 	r := start(t, shopOf(eu.URL, us.URL, `dns_name = "shop"`)+fmt.Sprintf(answering, 0)).keep()
 	dns := r.await("answering", nil)["address"].(string)
@@ -158,6 +159,7 @@ func TestAFlipShowsInTheAnswerOverDNS(t *testing.T) {
 // is, though its own checks find nothing wrong, and back on its own when the
 // first one is gone.
 func TestAFollowerGoesAlong(t *testing.T) {
+	t.Parallel()
 	eu, us := origin(t, "eu"), origin(t, "us")
 	dead := origin(t, "dead")
 	leader := start(t, shopOf(dead.URL, us.URL, "dns_name = \"shop\"\nttl = \"1s\"")+fmt.Sprintf(answering, 0))
@@ -346,6 +348,7 @@ func (z *zoneFile) say(rcode dnswire.Rcode, addrs ...string) {
 // class dns; known when DNS is back; another address; and SERVFAIL again, which
 // costs nothing.
 func TestOriginsAreResolvedByTheirTTL(t *testing.T) {
+	t.Parallel()
 	old := on(t, "127.0.0.1", "old")
 	_, port, _ := net.SplitHostPort(old.Listener.Addr().String())
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.2", port))
@@ -362,7 +365,7 @@ func TestOriginsAreResolvedByTheirTTL(t *testing.T) {
 	z := serveZone(t)
 	resolve := fmt.Sprintf("[resolver]\nservers = [%q]\nmin_ttl = \"50ms\"\n", z.conn.LocalAddr())
 	r := start(t, resolve+strings.ReplaceAll(shopOf("http://origin.test:"+port, us.URL, ""),
-		`health = { path = "/", interval = "50ms", rise = 1 }`, ""))
+		`health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, ""))
 	k := r.keep()
 	url := "http://" + r.address + "/"
 	if got := fetchNow(t.Context(), "GET", url); got.body != "us" || got.err != nil {

@@ -40,7 +40,7 @@ func byHand(t *testing.T, s *service, origin string, drained bool) {
 func TestNoPointerIsLedToADrainedOrigin(t *testing.T) {
 	// Nobody answers at the address, so the test speaks for the follower.
 	text := strings.ReplaceAll(shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", "failback = \"manual\"\nfollow = \"dns://127.0.0.1:1/shop.failover.example.\""),
-		`health = { path = "/", interval = "50ms", rise = 1 }`, "")
+		`health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, "")
 	cfg := readConfig(t, text)
 	l, err := openLogs(cfg.Log, t.Output(), t.Output())
 	if err != nil {
@@ -83,7 +83,7 @@ func TestNoPointerIsLedToADrainedOrigin(t *testing.T) {
 func TestANewGroupStartsWithWhatIsKnownOfItsOrigins(t *testing.T) {
 	text := func(path string, more string) string {
 		return strings.ReplaceAll(shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", `failback = "manual"`),
-			`health = { path = "/", interval = "50ms", rise = 1 }`, fmt.Sprintf(`health = { path = %q, interval = "1h" }`, path)) + more
+			`health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, fmt.Sprintf(`health = { path = %q, interval = "1h" }`, path)) + more
 	}
 	const blog = "\n[groups.blog]\nprimary = \"eu\"\nsecondary = \"us\"\n"
 	for name, put := range map[string]func(s *service){
@@ -109,7 +109,7 @@ func TestANewGroupStartsWithWhatIsKnownOfItsOrigins(t *testing.T) {
 func TestAReadyOriginWaitsForItsFirstVerdict(t *testing.T) {
 	for probed, down := range map[string]bool{`health = { path = "/", interval = "1h" }`: true, "": false} {
 		s, _ := idleService(t, strings.ReplaceAll(shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", `failback = "manual"`),
-			`health = { path = "/", interval = "50ms", rise = 1 }`, probed))
+			`health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, probed))
 		byHand(t, s, "eu", true)
 		byHand(t, s, "eu", false)
 		if p := s.plan.pointers[0].Pointer(); p.Primary.Down != down {

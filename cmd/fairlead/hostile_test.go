@@ -126,8 +126,8 @@ func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
 // what is wrong with the machine in some: so it is the second best of these that
 // is compared with the median of the others, with room.
 func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
+	rounds := ofFull(3, 5)
 	const (
-		rounds = 5
 		length = 100 * time.Millisecond // of a window
 		most   = 3                      // times as slow
 		floor  = 20 * time.Millisecond  // below which a machine's own noise is all that is seen
@@ -172,7 +172,7 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 			opened += siege.Opened()
 			b.awaitSockets(rest + 16) // those that wait in the route's pool may stay
 		}
-		t.Logf("%s: %d connections, %v of CPU in %v", a.Hostile.Name, opened, burnt, rounds*length)
+		t.Logf("%s: %d connections, %v of CPU in %v", a.Hostile.Name, opened, burnt, time.Duration(rounds)*length)
 		if want := rounds * a.Conns; opened < want/2 {
 			t.Errorf("%s: only %d of %d connections were opened: no attack", a.Hostile.Name, opened, want)
 		}
@@ -381,15 +381,15 @@ func (b *besieged) probes() (n int) {
 	return n
 }
 
-// What a connection of each kind costs in resident memory, with 2,000 of them
-// (fewer where a descriptor limit or the kernel's own buffers forbid it), at its
-// peak. The figures are those of docs/security.md, with room for another
+// What a connection of each kind costs in resident memory, with 800 of them, in
+// full size 2,000 (fewer where a descriptor limit or the kernel's own buffers
+// forbid it), at its peak. The figures are those of docs/security.md, with room for another
 // machine. A second wave finds the memory of the first one.
 func TestMemoryOfHostileConnectionsStaysWithinTheFigures(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)
-	thousands := min(2000, descriptorsOfTest()/8)
-	hundreds := min(200, descriptorsOfTest()/8)
+	thousands := min(ofFull(800, 2000), descriptorsOfTest()/8)
+	hundreds := min(ofFull(100, 200), descriptorsOfTest()/8)
 	tests := []struct {
 		hostile chaos.Hostile
 		conns   int

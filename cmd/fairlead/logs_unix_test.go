@@ -54,6 +54,7 @@ func TestANamedPipeThatNobodyReadsIsAnErrorThatSaysSo(t *testing.T) {
 
 // A reader of a named pipe that is slow makes the log wait, and tears no line.
 func TestANamedPipeThatIsFullTearsNoLine(t *testing.T) {
+	t.Parallel()
 	path := namedPipe(t)
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"os"
 	"os/exec"
@@ -28,7 +29,18 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	time.Local = time.UTC // in which commands print times
+	waitTogether()
 	goleak.VerifyTestMain(m)
+}
+
+// waitTogether lets more parallel tests run at once than there are cores, unless
+// -parallel says how many: what they do is mostly to wait for an outage to be
+// noticed, for a file to settle or for a drain to end.
+func waitTogether() {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8")
+	}
 }
 
 // fairlead is the program as a process of its own.

@@ -47,11 +47,10 @@ func adminTable(listen string, keys ...string) string {
 	return fmt.Sprintf("[admin]\nlisten = %q\n%s\n", listen, strings.Join(keys, "\n"))
 }
 
-// text is the shop's with all that is more. A probe has time on a busy machine:
-// an origin that is down refuses it at once.
+// text is the shop's with all that is more.
 func (d *desk) text() string {
 	d.routes = d.more + d.admin
-	return strings.ReplaceAll(d.shop.text(), `interval = "200ms",`, `interval = "200ms", timeout = "10s",`)
+	return d.shop.text()
 }
 
 // setup starts it.

@@ -26,6 +26,17 @@ import (
 // patience is how long a test waits for what has to happen, on a busy machine.
 const patience = 30 * time.Second
 
+// full says that tests which are long by nature run in their full size.
+func full() bool { return os.Getenv("FAIRLEAD_TEST_FULL") != "" }
+
+// ofFull is how many of something a test takes: some, or in its full size all.
+func ofFull(some, all int) int {
+	if full() {
+		return all
+	}
+	return some
+}
+
 // setup says how "fairlead run" is to be started as a process of its own. The
 // zero value of each field but toml is the usual way.
 type setup struct {

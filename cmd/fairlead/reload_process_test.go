@@ -65,6 +65,8 @@ func (s *shop) keys() string {
 	return keys
 }
 
+// text is its configuration. A probe has time on a busy machine: an origin that is
+// down refuses it at once.
 func (s *shop) text() string {
 	level, concurrent, timeout, group, failback := "info", 64, 20*time.Second, "shop", `failback_after = "1h"`
 	if s.level != "" {
@@ -90,10 +92,10 @@ ns = ["ns1.failover.example."]
 rate_limit = 0
 [origins.eu]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "50ms", rise = 1 }
+health = { path = "/healthz", interval = "200ms", timeout = "10s", fast_interval = "50ms", rise = 1 }
 [origins.us]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "50ms", rise = 1 }
+health = { path = "/healthz", interval = "200ms", timeout = "10s", fast_interval = "50ms", rise = 1 }
 [groups.shop]
 primary = "eu"
 secondary = "us"

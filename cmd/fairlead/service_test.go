@@ -138,7 +138,7 @@ func TestAPointerThatIsLetGoGoesByTheNewVerdicts(t *testing.T) {
 	leader := runNames(t, literal(1, "127.0.0.1:0"), nil) // at eu
 	const url = "http://127.0.0.1:1"
 	unprobed := func(more string) *config.Config {
-		return readConfig(t, strings.ReplaceAll(shopOf(url, url, more), `health = { path = "/", interval = "50ms", rise = 1 }`, ""))
+		return readConfig(t, strings.ReplaceAll(shopOf(url, url, more), `health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, ""))
 	}
 	var flips atomic.Int64
 	s, ctx := runService(t, unprobed(fmt.Sprintf("follow = \"dns://%s/shop.failover.example.\"", leader.address())), watcher{
@@ -189,7 +189,7 @@ func runService(t *testing.T, cfg *config.Config, w watcher) (*service, context.
 // becomes of it. The one in its place is heard from the first moment on.
 func TestFlipsOfAPointerOutOfServiceAreToldToNobody(t *testing.T) {
 	const url = "http://127.0.0.1:1"
-	text := strings.ReplaceAll(shopOf(url, url, `failback = "manual"`), `health = { path = "/", interval = "50ms", rise = 1 }`, "")
+	text := strings.ReplaceAll(shopOf(url, url, `failback = "manual"`), `health = { path = "/", interval = "50ms", timeout = "10s", rise = 1 }`, "")
 	swapped := strings.NewReplacer(`primary = "eu"`, `primary = "us"`, `secondary = "us"`, `secondary = "eu"`).Replace(text)
 	var told []string // flips come on the goroutine that makes them, which is this one
 	s, ctx := runService(t, readConfig(t, text), watcher{flip: func(g *config.Group, from, to failover.State) {

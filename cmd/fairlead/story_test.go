@@ -41,10 +41,10 @@ func watchShop(t *testing.T) *overseen {
 listen = "127.0.0.1:0"
 [origins.eu]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "200ms", fall = 5, rise = 1 }
+health = { path = "/healthz", interval = "200ms", timeout = "10s", fast_interval = "200ms", fall = 5, rise = 1 }
 [origins.us]
 url = %q
-health = { path = "/healthz", interval = "200ms", fast_interval = "200ms", fall = 5, rise = 1 }
+health = { path = "/healthz", interval = "200ms", timeout = "10s", fast_interval = "200ms", fall = 5, rise = 1 }
 [groups.shop]
 primary = "eu"
 secondary = "us"

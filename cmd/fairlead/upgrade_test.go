@@ -77,9 +77,9 @@ func exchangeUDP(server string, packed []byte) (string, error) {
 	return m.Answer[0].Text[0], nil
 }
 
-// Ten upgrades in a row, in the middle of an outage. Each process takes the
-// place of the one before it, and nobody notices.
-func TestTenUpgradesUnderLoadLoseNothing(t *testing.T) {
+// Upgrades in a row, ten in full size, in the middle of an outage. Each process
+// takes the place of the one before it, and nobody notices.
+func TestUpgradesInARowUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	roots := s.secure(t)
@@ -99,7 +99,7 @@ func TestTenUpgradesUnderLoadLoseNothing(t *testing.T) {
 	stopAsking := askers(t, dns, pointer)
 	load, local := shoppers(t, "tcp", p.address, 4), shoppers(t, "unix", door, 2)
 	stop := secureShoppers(t, secure, roots)
-	for i := range 10 {
+	for i := range ofFull(3, 10) {
 		served, at := load.Ledger().Len(), local.Ledger().Len()
 		p.upgrade()
 		p.awaitSaid(i+1, "stopped", line{"error": nil})
