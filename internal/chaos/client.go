@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +26,11 @@ type Request struct {
 	// Pace is how long the client waits before each 256 KiB of an upload over 4096 bytes. 0: it does not.
 	Pace   time.Duration
 	Fields []Field
+	// Hold keeps the client from reading the answer, with all the buffers that the system gives it, until it is closed.
+	// nil: it reads at once.
+	Hold <-chan struct{}
+	// Progress counts the bytes of an upload over 4096 bytes that the socket has taken. nil: nobody wants to know.
+	Progress *atomic.Int64
 }
 
 // Kind is what became of a request.
@@ -108,7 +111,12 @@ type Client struct {
 	Host    string        // the Host field; "": chaos.test
 	Timeout time.Duration // for one request; 0: 10 s
 	TLS     *tls.Config   // nil: none
+	// HTTP2 speaks HTTP/2: over TLS where that is set, else with prior knowledge.
+	HTTP2 bool
+	// Preface is sent first on each connection, before TLS, such as a header of the PROXY protocol. "": nothing.
+	Preface string
 
+	session *session // of HTTP/2
 	nc      net.Conn
 	br      *bufio.Reader
 	used    bool
@@ -122,6 +130,9 @@ var coveredMethods = []string{"GET", "HEAD", "OPTIONS"}
 // Do sends one request and verifies what comes back. The end of ctx abandons the request.
 func (c *Client) Do(ctx context.Context, q Request) Result {
 	q = q.complete()
+	if c.HTTP2 {
+		return c.stream(ctx, q)
+	}
 	r := Result{Request: q, Covered: q.covered(coveredMethods), Start: time.Now()}
 	deadline := r.Start.Add(orDuration(c.Timeout, 10*time.Second))
 	if err := c.connect(ctx, deadline); err != nil {
@@ -138,6 +149,7 @@ func (c *Client) Do(ctx context.Context, q Request) Result {
 	sent := c.send(q)
 	keep := c.receive(&r)
 	r.Latency = time.Since(r.Start)
+	r.honest(nc)
 	if keep {
 		sent.wait() // the connection goes on only when the whole request is out
 		keep = sent.err == nil
@@ -154,6 +166,10 @@ func (c *Client) Do(ctx context.Context, q Request) Result {
 
 // Close ends the connection. The client may be used again.
 func (c *Client) Close() {
+	if c.session != nil {
+		c.session.leave()
+		c.session = nil
+	}
 	if c.nc != nil {
 		_ = c.nc.Close()
 	}
@@ -164,25 +180,34 @@ func (c *Client) connect(ctx context.Context, deadline time.Time) error {
 	if c.nc != nil {
 		return nil
 	}
-	dialer := net.Dialer{Deadline: deadline}
-	nc, err := dialer.DialContext(ctx, orString(c.Network, "tcp"), c.Address)
+	nc, err := c.dial(ctx, deadline)
 	if err != nil {
 		return err
 	}
 	if c.TLS != nil {
-		secured := tls.Client(nc, c.TLS)
-		_ = nc.SetDeadline(deadline)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			_ = nc.Close()
+		if nc, err = handshake(ctx, nc, c.TLS, deadline); err != nil {
 			return err
 		}
-		nc = secured
 	}
 	c.nc, c.br = nc, bufio.NewReaderSize(nc, 16<<10)
 	if c.buf == nil {
 		c.buf, c.scratch = make([]byte, 16<<10), make([]byte, 16<<10)
 	}
 	return nil
+}
+
+// dial connects and sends the preface.
+func (c *Client) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	dialer := net.Dialer{Deadline: deadline}
+	nc, err := dialer.DialContext(ctx, orString(c.Network, "tcp"), c.Address)
+	if err != nil || c.Preface == "" {
+		return nc, err
+	}
+	if _, err := io.WriteString(nc, c.Preface); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return nc, nil
 }
 
 func (q Request) complete() Request {
@@ -259,7 +284,10 @@ func (c *Client) send(q Request) *sending {
 			}
 			n, _ := content.Read(piece)
 			left -= int64(n)
-			_, s.err = nc.Write(appendUpload(out, piece[:n], q.Chunked, left == 0))
+			n, s.err = nc.Write(appendUpload(out, piece[:n], q.Chunked, left == 0))
+			if q.Progress != nil {
+				q.Progress.Add(int64(n))
+			}
 		}
 	}()
 	return s
@@ -280,6 +308,7 @@ func appendUpload(dst, piece []byte, chunked, last bool) []byte {
 
 // receive reads the answer, fills in the result and reports whether the connection can carry another request.
 func (c *Client) receive(r *Result) (keep bool) {
+	r.held()
 	if err := c.receiveHead(r); err != nil {
 		r.fail(err)
 		return false
@@ -297,18 +326,6 @@ func (c *Client) receive(r *Result) (keep bool) {
 		r.Kind = Refused
 	}
 	return keep
-}
-
-func (r *Result) fail(err error) {
-	r.Err = err
-	switch {
-	case isMalformed(err):
-		r.Kind = Wrong
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		r.Kind = Hung
-	default:
-		r.Kind = Aborted
-	}
 }
 
 func (c *Client) receiveHead(r *Result) error {
@@ -331,20 +348,7 @@ func (c *Client) receiveHead(r *Result) error {
 			return malformed("unasked " + head.Line)
 		}
 	}
-	origins, ids := r.Head.Values(FieldOrigin), r.Head.Values(FieldID)
-	if len(origins) > 1 || len(ids) > 1 {
-		return malformed("fields of more than one origin's response")
-	}
-	r.Origin = strings.Join(origins, "")
-	switch id := strings.Join(ids, ""); {
-	case id != "" && id != r.ID:
-		return malformed("response of request " + id)
-	case id == "" && r.Origin != "":
-		return malformed("response of origin " + r.Origin + " without an id")
-	case r.Origin == "" && r.Status < 400:
-		return malformed(r.Head.Line + " from no origin")
-	}
-	return nil
+	return r.identify()
 }
 
 func status(line string) (int, error) {
@@ -357,8 +361,7 @@ func status(line string) (int, error) {
 	return n, nil
 }
 
-// receiveBody reads the content to the end of its framing. Each byte of an origin's response must be the one that the
-// origin makes for this request at this place, and there must be as many as the origin says.
+// receiveBody reads the content to the end of its framing.
 func (c *Client) receiveBody(r *Result) (keep bool, err error) {
 	h := &r.Head
 	framing, stated, err := h.frame(framingUntilClose)
@@ -369,36 +372,15 @@ func (c *Client) receiveBody(r *Result) (keep bool, err error) {
 	if bodyless {
 		framing = framingNone
 	}
-	size, err := strconv.ParseInt(orString(h.Get(FieldSize), "0"), 10, 64)
+	size, err := r.size()
 	if err != nil {
-		return false, malformed("bad " + FieldSize)
+		return false, err
 	}
 	if r.Method == "HEAD" && r.Origin != "" && h.Get("Content-Length") != "" && stated != size {
 		return false, malformed("answer to HEAD states another length than the origin")
 	}
-	content := &body{br: c.br, framing: framing, left: stated}
-	want := newContent(r.Origin, r.ID, size)
-	got := int64(0)
-	for {
-		n, err := content.Read(c.buf)
-		if r.Origin != "" && n > 0 {
-			if at := want.mismatch(c.buf[:n], c.scratch); at >= 0 {
-				return false, malformed("byte " + strconv.FormatInt(at, 10) + " of the body is not origin " + r.Origin + "'s")
-			}
-		}
-		if len(r.Text) < 256 && r.Status >= 400 {
-			r.Text += string(c.buf[:min(n, 256-len(r.Text))])
-		}
-		got += int64(n)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-	if r.Origin != "" && !bodyless && got != size {
-		return false, malformed(fmt.Sprintf("body of %d bytes looks whole, origin %s sent %d", got, r.Origin, size))
+	if err := r.verify(&body{br: c.br, framing: framing, left: stated}, size, bodyless, c.buf, c.scratch); err != nil {
+		return false, err
 	}
 	return framing != framingUntilClose && !h.names("Connection", "close"), nil
 }

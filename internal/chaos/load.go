@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"crypto/tls"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,9 @@ type Load struct {
 	Count    int           // ends the load; 0: 1,000,000
 	Duration time.Duration // ends the load; 0: 30 s
 	Timeout  time.Duration // for each request; 0: 10 s
+	TLS      *tls.Config   // nil: none
+	HTTP2    bool          // as in Client, but requests share connections
+	Preface  string        // as in Client
 	Mix      []Shot        // nil: GETs of "/"
 
 	// CoveredMethods are those that may reach origins more than once, if they have no body; nil: GET, HEAD and OPTIONS.
@@ -41,6 +45,7 @@ type Load struct {
 type Run struct {
 	load     Load
 	schedule []Shot
+	session  *session // nil but for HTTP/2
 	ledger   *Ledger
 	next     atomic.Int64
 	stopping chan struct{}
@@ -53,6 +58,10 @@ type Run struct {
 func (l Load) Start(ctx context.Context) *Run {
 	r := &Run{load: l.complete(), ledger: &Ledger{}, stopping: make(chan struct{}), finished: make(chan struct{})}
 	r.schedule = schedule(r.load.Mix)
+	if r.load.HTTP2 {
+		r.session = r.client().newSession()
+		r.session.shared = true
+	}
 	go r.run(ctx)
 	return r
 }
@@ -118,6 +127,9 @@ func (r *Run) Wait() *Ledger {
 
 func (r *Run) run(ctx context.Context) {
 	defer close(r.finished)
+	if r.session != nil {
+		defer r.session.transport.CloseIdleConnections()
+	}
 	timer := time.AfterFunc(r.load.Duration, func() { r.once.Do(func() { close(r.stopping) }) })
 	defer timer.Stop()
 	if r.load.Rate > 0 {
@@ -161,7 +173,8 @@ func (r *Run) pause(ctx context.Context, d time.Duration) bool {
 }
 
 func (r *Run) client() *Client {
-	return &Client{Network: r.load.Network, Address: r.load.Address, Host: r.load.Host, Timeout: r.load.Timeout}
+	return &Client{Network: r.load.Network, Address: r.load.Address, Host: r.load.Host, Timeout: r.load.Timeout,
+		TLS: r.load.TLS, HTTP2: r.load.HTTP2, Preface: r.load.Preface, session: r.session}
 }
 
 // closed is one connection of the closed loop.
