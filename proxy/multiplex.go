@@ -142,13 +142,26 @@ func (m *multiplex) resting() (since int64, ok bool) {
 
 // sweep looks at every exchange. That its client has left is told by Left.
 func (m *multiplex) sweep(now int64) {
-	m.mu.Lock()
-	clear(m.seen)
-	m.seen = append(m.seen[:0], m.streams...)
-	m.mu.Unlock()
-	for _, st := range m.seen {
+	for _, st := range m.snapshot() {
 		st.sweep(now)
 	}
+}
+
+// prolong moves the deadline of every exchange.
+func (m *multiplex) prolong(by int64) {
+	for _, st := range m.snapshot() {
+		st.x.prolong(by)
+	}
+}
+
+// snapshot lists the streams that are being served now. Only the sweeper may call
+// it; the result is valid until its next call.
+func (m *multiplex) snapshot() []*stream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.seen)
+	m.seen = append(m.seen[:0], m.streams...)
+	return m.seen
 }
 
 // interrupt ends every exchange, and the connection if it was interrupted

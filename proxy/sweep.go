@@ -111,6 +111,7 @@ func (s *Server) sweep(stop <-chan struct{}) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	prune := time.Now()
+	last := prune // the last visit
 	for {
 		select {
 		case <-stop:
@@ -119,16 +120,39 @@ func (s *Server) sweep(stop <-chan struct{}) {
 			now := time.Now() // the tick may be old
 			s.clock.tick(now)
 			mono := s.clock.coarse.Load()
-			for _, c := range s.conns.snapshot() {
-				c.sweep(mono)
-			}
+			s.visit(mono, now.Sub(last))
 			s.sweepDrills(mono)
+			last = now
 			if now.Sub(prune) >= time.Second {
 				prune = now
 				s.current().table.prune(now)
 				s.former.settle(s.log)
 			}
 		}
+	}
+}
+
+// pauseFrom is how long after the last visit this one is no longer just late: the
+// process stood still, or got next to no time from its machine.
+const pauseFrom = 5 * sweepEvery
+
+// visit looks at every connection, so long after the last visit. After a pause of
+// this process no time is up yet: what came meanwhile waits in the sockets, and
+// nobody has had a chance to read it. So deadlines move by the pause.
+func (s *Server) visit(now int64, since time.Duration) {
+	for _, c := range s.conns.snapshot() {
+		if since >= pauseFrom {
+			c.prolong(int64(since - sweepEvery))
+		}
+		c.sweep(now)
+	}
+}
+
+// prolong moves the deadlines of what goes on on the connection.
+func (c *conn) prolong(by int64) {
+	c.x.prolong(by)
+	if m := c.many.Load(); m != nil {
+		m.prolong(by)
 	}
 }
 

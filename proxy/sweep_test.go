@@ -4,9 +4,48 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/fairlead/fairlead/failover"
 )
+
+// When the process has stood still, what came meanwhile is not read yet: no
+// deadline that passed in the pause has been missed by the other side. What is
+// left of it counts from then on.
+func TestAPauseOfThisProcessIsNobodysTimeout(t *testing.T) {
+	t.Parallel()
+	const (
+		limit = int64(500 * time.Millisecond)
+		pause = 2 * time.Second
+	)
+	s, err := New(Config{Groups: []Group{{Pointer: failover.NewGroup(failover.GroupConfig{})}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{}
+	l.speaks.Store(&speech{})
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	c := newConn(s, l, ours)
+	s.conns.add(c)
+	c.x.enter(phaseWait, limit)
+
+	awake := int64(pause)
+	s.visit(awake, pause)
+	if got := c.x.interrupted(); got != causeNone {
+		t.Fatalf("interrupted by the pause: %v", got)
+	}
+	left := limit - int64(sweepEvery) // as of the visit before the pause
+	s.visit(awake+left-int64(sweepEvery), sweepEvery)
+	if got := c.x.interrupted(); got != causeNone {
+		t.Errorf("interrupted too soon: %v", got)
+	}
+	s.visit(awake+left, sweepEvery)
+	if got := c.x.interrupted(); got != causeHeaderTimeout {
+		t.Errorf("not interrupted in time: %v", got)
+	}
+}
 
 // BenchmarkSweep is one visit to all of so many idle connections, which takes
 // place twenty times a second.

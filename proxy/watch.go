@@ -157,6 +157,16 @@ func (w *watch) extend(deadline int64) {
 	}
 }
 
+// prolong moves the deadline, if there is one: for so long nobody could do what
+// it waits for. The end of the route's timeout stays, so what begins after it
+// still finds no time left.
+func (w *watch) prolong(by int64) {
+	mark := w.mark.Load()
+	if deadline := mark &^ phaseBits; deadline != noLimit {
+		w.mark.CompareAndSwap(mark, at(phase(mark&phaseBits), deadline+by)) // or else it is a new one
+	}
+}
+
 // uploaded ends phaseUpload: from here on the origin's time counts.
 func (w *watch) uploaded(deadline int64) {
 	w.mu.Lock()
