@@ -40,11 +40,11 @@ func (s *Server) Reload(cfg Config) error {
 		return err
 	}
 	s.listeners = all
+	next.table.endDrills(old.table, s.clock.now()) // before a request of another origin could be picked
 	s.adopt(next)
 	s.address(next)
 	close(old.replaced)
 	s.former.add(next.table.replace(old.table))
-	next.table.endDrills(old.table, s.clock.now())
 	if s.stage == running {
 		for _, l := range added {
 			s.begin(l)
