@@ -134,16 +134,17 @@ func (p *prober) probe(ctx context.Context) Result {
 // ask is the way of one probe through its phases. When err is set, phase is
 // where it happened.
 func (p *prober) ask(ctx context.Context) (status int, phase Phase, err error) {
-	conn, err := p.cfg.Dial(ctx, p.cfg.Network, p.cfg.Address)
+	dialled, err := p.cfg.Dial(ctx, p.cfg.Network, p.cfg.Address)
 	if err != nil {
 		return 0, PhaseDial, err
 	}
-	defer conn.Close()
+	defer dialled.Close()
 	// Closing wakes every blocked call below, whatever kind of connection
 	// Dial made.
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { dialled.Close() })
 	defer stop()
 
+	conn := dialled
 	if p.tls != nil {
 		secured := tls.Client(conn, p.tls)
 		if err := secured.HandshakeContext(ctx); err != nil {

@@ -244,6 +244,30 @@ func TestATimeoutEndsAProbeInEveryPhase(t *testing.T) {
 	}
 }
 
+// What a time-out closes is the connection below TLS. A variable that is TLS's by
+// then would be a race.
+func TestATimeoutAfterTheHandshakeEndsAProbe(t *testing.T) {
+	server := httptest.NewTLSServer(nil) // for its certificate
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	cert := server.TLS.Certificates[0]
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		origin := tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{cert}})
+		defer origin.Close()
+		go untilLeft(origin)
+		got := probeOnce(t, Config{
+			URL: mustURL(t, "https://origin.test"), Timeout: time.Second,
+			TLS:  &tls.Config{RootCAs: roots, ServerName: "example.com"},
+			Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil },
+		})
+		if phase := phaseOf(t, got); phase != PhaseHead || !errors.Is(got.Err, ErrTimeout) {
+			t.Errorf("phase %q, error %v; want a time-out of the head", phase, got.Err)
+		}
+	})
+}
+
 func TestABodyThatNeverEndsIsNoFailure(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\n\r\n"
 	for _, tt := range []struct{ name, expectBody string }{
