@@ -12,7 +12,8 @@ import (
 type Shot struct {
 	Weight   int    // share of the mix; 0 counts as 1
 	Method   string // "": GET
-	Path     string // the id is appended, so every path is unique; "": "/"
+	Path     string // the id is appended, so every path is unique, unless Fixed; "": "/"
+	Fixed    bool   // Path is sent as it is
 	Query    string // without the question mark
 	BodySize int64
 	Chunked  bool
@@ -241,7 +242,10 @@ func (r *Run) serve(ctx context.Context, jobs <-chan job) {
 func (r *Run) do(ctx context.Context, client *Client, n int64, due time.Time) Kind {
 	shot := r.schedule[n%int64(len(r.schedule))]
 	id := NewID()
-	path := orString(shot.Path, "/") + id
+	path := orString(shot.Path, "/")
+	if !shot.Fixed {
+		path += id
+	}
 	if shot.Query != "" {
 		path += "?" + shot.Query
 	}

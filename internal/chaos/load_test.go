@@ -47,6 +47,23 @@ func TestAClosedLoadIsServedAndVerified(t *testing.T) {
 	}
 }
 
+func TestAFixedPathIsSentAsItIs(t *testing.T) {
+	o := NewOrigin(t, "eu")
+	ledger := Load{Address: o.Addr(), Conns: 1, Count: 3, Mix: []Shot{{Path: "/orders", Query: "a=b", Fixed: true}}}.Do(t.Context())
+	if err := Check(ledger, o); err != nil {
+		t.Error(err)
+	}
+	arrivals := o.AllArrivals()
+	if len(arrivals) != 3 {
+		t.Fatalf("%d requests arrived, want 3", len(arrivals))
+	}
+	for _, a := range arrivals {
+		if a.Target != "/orders?a=b" || a.ID == "" {
+			t.Errorf("target %q with the id %q", a.Target, a.ID)
+		}
+	}
+}
+
 func TestAnOpenLoadSendsAtItsRateHoweverSlowTheAnswers(t *testing.T) {
 	CheckLeaks(t)
 	o := NewUnixOrigin(t, "eu")
