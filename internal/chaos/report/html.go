@@ -65,7 +65,7 @@ func summarise(b *bytes.Buffer, entries []entry) {
 	b.WriteString("</tbody>\n</table>\n")
 }
 
-// badge is an outcome, which is one of three words and so a class too.
+// badge is an outcome, which is one of four words and so a class too.
 func badge(outcome string) string {
 	return fmt.Sprintf("<span class=\"outcome %s\">%s</span>", outcome, outcome)
 }
