@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/adminapi"
+	"github.com/fairlead/fairlead/internal/drill"
 )
 
 // completeCommand is what the shells' scripts run. It is not for people.
@@ -121,6 +122,7 @@ type completed struct {
 	flags     *flag.FlagSet
 	arguments []string
 	where     *whereFlags
+	drill     *drillOptions // nil: another command
 }
 
 // completedCommand is the command of that name, nil if there is none.
@@ -134,8 +136,9 @@ func completedCommand(name string) *completed {
 	case "demo":
 		c.flags.Bool("once", false, "")
 	case "drill":
-		l := drillFlags(c.flags)
-		c.where = &l.where
+		c.drill = new(drillOptions)
+		c.drill.register(c.flags)
+		c.where = &c.drill.live.where
 	case "version":
 	case "help":
 		c.arguments = []string{"COMMAND"}
@@ -229,7 +232,7 @@ func (c *completed) flagNames() []string {
 // values are what a flag or an argument may be.
 func (c *completed) values(ctx context.Context, of string, given []string) []string {
 	switch of {
-	case "FILE", "c", "token-file":
+	case "FILE", "c", "token-file", "html":
 		return []string{completeFile}
 	case "COMMAND":
 		return commandNames()
@@ -239,7 +242,14 @@ func (c *completed) values(ctx context.Context, of string, given []string) []str
 		return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 	case "kind":
 		return eventKinds
-	case "GROUP", "group", "live", "ORIGIN", "route":
+	case "fault":
+		return drill.FaultNames()
+	case "route":
+		if c.drill != nil {
+			return c.drill.routeNames()
+		}
+		return c.known(ctx, of, given)
+	case "GROUP", "group", "live", "ORIGIN":
 		return c.known(ctx, of, given)
 	}
 	return nil

@@ -14,6 +14,10 @@ import (
 )
 
 func TestCompletionKnowsCommandsFlagsAndNames(t *testing.T) {
+	failoverFile, err := filepath.Abs(filepath.Join("..", "..", "testdata", "failover.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	serveAPI(t, newFakeAPI())
 	tests := []struct {
 		give []string
@@ -40,6 +44,12 @@ func TestCompletionKnowsCommandsFlagsAndNames(t *testing.T) {
 		{[]string{"run", "-c", ""}, ":file"},
 		{[]string{"check", "x"}, ":file"},
 		{[]string{"demo", "--"}, "--once"},
+		{[]string{"drill", "-"}, "--admin -c --fault --for --force --html --json --live --rate --reason --route --share --stop-at --token-file"},
+		{[]string{"drill", "--fault", "t"}, "tls_stall tls_wrong_name tls_expired truncated truncated_chunked"},
+		{[]string{"drill", "-c", failoverFile, "--route", ""}, "report shop"},
+		{[]string{"drill", "--route", ""}, ""},
+		{[]string{"drill", "--html", ""}, ":file"},
+		{[]string{"drill", "--live", "s"}, "shop"},
 		{[]string{"help", "un"}, "unpin"},
 		{[]string{"completion", ""}, "bash zsh fish"},
 		{[]string{"fly", ""}, ""},

@@ -320,11 +320,8 @@ func TestAnAttemptThatADrillLeftOutIsToldAsSuch(t *testing.T) {
 	}
 }
 
-func TestTheDrillCommandNeedsAGroup(t *testing.T) {
+func TestTheDrillCommandKnowsALiveDrill(t *testing.T) {
 	newDrilling(t, ended("time", 0))
-	if code, _, stderr := command(t, "drill"); code != exitUsage || !strings.Contains(stderr, "missing: --live GROUP") {
-		t.Errorf("exit code %d, stderr %q", code, stderr)
-	}
 	if code, _, stderr := command(t, "drill", "--live", "none", "--share", "5%"); code != exitWrong || !strings.Contains(stderr, `there is no group "none"`) {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}

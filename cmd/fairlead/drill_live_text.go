@@ -17,9 +17,9 @@ requests as if its primary had failed: they go to the secondary. Only those are
 picked from that may fail over; a write never is. What the secondary fails, the
 primary answers after all, so a client sees at most a delay. The drill ends by
 itself when its time is over, when errors rise among the picked requests, when
-the pointer leaves the primary, when one of the origins falls or is drained, when
-a reload changes the group, and with the process; and on Ctrl-C. No breaker and no
-verdict of the primary hears of it.
+the pointer leaves the primary, when one of the origins falls or is drained,
+when a reload changes the group, and with the process; and on Ctrl-C. No breaker
+and no verdict of the primary hears of it.
 
   --live GROUP       the group
   --share SHARE      how many of those requests are picked, 5% if left out
@@ -31,12 +31,12 @@ verdict of the primary hears of it.
   --force            even if nobody checks the health of the secondary
   --json             the API's document of the drill at its end
 ` + helpWhere + `
-How it goes stands on stderr each second, what came of it on stdout: both sets of
-requests, their errors and times, and a verdict. Exit codes of a live drill:
+How it goes stands on stderr each second, what came of it on stdout: both sets
+of requests, their errors and times, and a verdict. Exit codes of a live drill:
 
   0  it ran its course, or was stopped by Ctrl-C
-  1  errors rose, something else ended it early, it was refused, or the API can't
-     be reached; stderr says which
+  1  errors rose, something else ended it early, it was refused, or the API
+     can't be reached; stderr says which
   2  wrong usage
 
 Example:

@@ -14,6 +14,7 @@ Usage:
   fairlead run [-c FILE]    serve what a configuration file says
   fairlead check FILE       report everything that is wrong with a file
   fairlead demo [--once]    see an outage that nobody notices; needs nothing
+  fairlead drill [-c FILE]  see what every outage would do to a configuration
   fairlead version          print version, Go version and platform
   fairlead help [COMMAND]   print this, or all about a command
 
@@ -46,8 +47,8 @@ Start with "fairlead demo".
 Exit codes:
 
   0  done
-  1  a bad configuration, or a check, a run or a demo that went wrong; a change
-     that was refused; an admin API that can't be reached
+  1  a bad configuration, or a check, a run, a demo or a drill that went wrong;
+     a change that was refused; an admin API that can't be reached
   2  wrong usage
 `
 
@@ -179,11 +180,11 @@ Example:
 
 // helps are the help texts of the commands.
 var helps = map[string]string{
-	"run": helpRun, "check": helpCheck, "demo": helpDemo, "version": helpVersion,
+	"run": helpRun, "check": helpCheck, "demo": helpDemo, "drill": drillHelp(), "version": helpVersion,
 	"help": helpHelp, "-h": helpHelp, "-help": helpHelp, "--help": helpHelp,
 	"status": helpStatus, "events": helpEvents, "requests": helpRequests, "explain": helpExplain,
 	"pin": helpPin, "unpin": helpUnpin, "failback": helpFailback, "drain": helpDrain, "ready": helpReady,
-	"reload": helpReload, "completion": helpCompletion, "drill": helpDrill,
+	"reload": helpReload, "completion": helpCompletion,
 }
 
 // help is "fairlead help [COMMAND]".

@@ -3,6 +3,7 @@
 //
 //	fairlead demo                    see an outage that nobody notices
 //	fairlead check fairlead.toml     is this file good?
+//	fairlead drill -c fairlead.toml  what would each kind of outage do to it?
 //	fairlead run -c fairlead.toml    serve
 //	fairlead version
 //	fairlead status                  what a running one does, by its admin API
@@ -24,7 +25,7 @@
 // translate.go what the configuration means to each package, state.go what
 // survives a restart. logs.go is where lines go, events.go and changes.go what
 // they say, dangers.go what a good file leaves dangerous, demo.go and script.go
-// the demonstration, help.go and cli_help.go the texts. client.go asks the admin
+// the demonstration, the drill_ files the drill of a configuration, help.go and cli_help.go the texts. client.go asks the admin
 // API of another process, the cli_ files are the commands that do so, and
 // completion.go helps shells with all of them.
 package main
