@@ -284,7 +284,7 @@ func TestADrillEndsByItselfWhenErrorsRise(t *testing.T) {
 	run := chaos.Load{Address: g.addr, Conns: 8, Rate: 500, Count: 800, Mix: []chaos.Shot{{Weight: 4}, {Method: "POST", BodySize: 1000}}}.Start(context.Background())
 	chaos.Await(t, patience, "picked requests", func() bool { return g.drilled().Secondary > 10 })
 	g.us.Set(chaos.Status(500))
-	d := ends.next(t, failover.DrillErrors)
+	ends.next(t, failover.DrillErrors)
 	ledger := run.Wait()
 	if err := chaos.Check(ledger, g.eu, g.us); err != nil {
 		t.Error(err)
@@ -293,7 +293,7 @@ func TestADrillEndsByItselfWhenErrorsRise(t *testing.T) {
 		t.Errorf("%d of %d were served: %v", n, ledger.Len(), ledger)
 	}
 	g.awaitStats("rest", atRest)
-	d = g.drilled()
+	d := g.drilled()
 	if d.Rescued < failover.DrillMinErrors || d.Rescued > failover.DrillMinErrors+8 || d.Others.Errors != 0 {
 		t.Errorf("counted %+v", d)
 	}

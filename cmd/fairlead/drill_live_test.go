@@ -329,3 +329,15 @@ func TestTheDrillCommandKnowsALiveDrill(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 }
+
+func TestOnATerminalALiveDrillIsOneLineDrawnAnew(t *testing.T) {
+	var out strings.Builder
+	f := &liveFollower{out: &out, alive: true}
+	f.draw("one")
+	f.draw("two")
+	f.note("lost")
+	f.clear() // of nothing
+	if want := "\rone\x1b[K\rtwo\x1b[K\r\x1b[Kfairlead: lost\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
