@@ -60,6 +60,19 @@ func BenchmarkExchangeRemembered(b *testing.B) {
 	benchExchange(b, 1<<10, false, func(cfg *Config) { cfg.Remember = true })
 }
 
+// BenchmarkExchangeInADrill is the same while a drill picks one in twenty. Those have
+// a Proxy-Status of their own, which is allocated.
+func BenchmarkExchangeInADrill(b *testing.B) {
+	s, addr := benchProxy(b, 1<<10, false)
+	if _, err := s.StartDrill(DrillConfig{Group: "shop", Share: 0.05, StopAt: 0.01, For: MaxDrill}); err != nil {
+		b.Fatal(err)
+	}
+	benchClient(b, addr, 1<<10, false)
+	if d, _ := s.Drill("shop"); d.Picked.Requests == 0 && b.N > 20 || d.Why != failover.DrillRuns {
+		b.Errorf("the drill came to %+v", d)
+	}
+}
+
 // BenchmarkExchangeTLS is the same with a client that comes by TLS 1.3. What
 // is allocated is crypto/tls's, on both sides: 24 bytes for each record that it
 // has to read from a socket.
@@ -130,6 +143,11 @@ func benchProxy(b *testing.B, size int, secure bool, changes ...func(cfg *Config
 
 func benchExchange(b *testing.B, size int, secure bool, changes ...func(cfg *Config)) {
 	_, addr := benchProxy(b, size, secure, changes...)
+	benchClient(b, addr, size, secure)
+}
+
+// benchClient sends requests one after the other.
+func benchClient(b *testing.B, addr string, size int, secure bool) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
