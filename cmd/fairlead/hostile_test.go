@@ -123,8 +123,8 @@ func (b *besieged) unhurt(run *chaos.Run) *chaos.Ledger {
 // Hostile clients of each kind come and go beside good traffic, whose 99th
 // percentile is compared with that right before. Both run on the same cores, and
 // a window is short. What is wrong with us shows in every window beside an attack,
-// what is wrong with the machine in some: so it is the second best of these that
-// is compared with the median of the others, with room.
+// what is wrong with the machine in some: so it is the best of three, or the second
+// best of five in full size, that is compared with the median of the others, with room.
 func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 	rounds := ofFull(3, 5)
 	const (
@@ -190,7 +190,7 @@ func TestHostileClientsDoNotHurtGoodOnes(t *testing.T) {
 		return all[rank]
 	}
 	for i, a := range attacks {
-		alone, attacked := p99(quiet[i], rounds/2), p99(beside[i], 1)
+		alone, attacked := p99(quiet[i], rounds/2), p99(beside[i], rounds/4)
 		t.Logf("p99 of good requests %v alone, %v beside %d of %s", alone, attacked, a.Conns, a.Hostile.Name)
 		if attacked > most*alone+floor {
 			t.Errorf("%s: p99 of good requests rose from %v to %v", a.Hostile.Name, alone, attacked)
