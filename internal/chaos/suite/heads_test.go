@@ -25,6 +25,9 @@ type headRow struct {
 	resets bool
 	full   bool
 	needs  []Need
+	// proves and also are what it shows besides.
+	proves []string
+	also   []Expectation
 }
 
 const (
@@ -49,8 +52,11 @@ var headRows = []headRow{
 	{fault: "half_status_line", lost: 8, lostAs: []int{502}, failures: 25},
 	{fault: "nul_in_head", lost: 8, lostAs: []int{502}, failures: 25},
 	{fault: "giant_head", lost: 8, lostAs: []int{502}, failures: 25},
-	{fault: "interim_storm", lost: 8, lostAs: []int{502}, failures: 25},
-	{fault: "unasked_101", lost: 8, lostAs: []int{502}, failures: 25},
+	{fault: "interim_storm", lost: 8, lostAs: []int{502}, failures: 25, proves: []string{"interim"}, also: []Expectation{
+		Some("clients who got interim responses", 3, func(r *chaos.Result) bool { return r.Interim > 0 }),
+		None("client with more than 65 of them, one of which was one too many", func(r *chaos.Result) bool { return r.Interim > 65 })}},
+	{fault: "unasked_101", lost: 8, lostAs: []int{502}, failures: 25, proves: []string{"interim"}, also: []Expectation{
+		None("client who got an interim response", func(r *chaos.Result) bool { return r.Interim > 0 || r.Status == 101 })}},
 	{fault: "hang", lost: 16, lostAs: []int{504}, slow: headerTimeout, failures: 80},
 	{fault: "stall", lost: 16, lostAs: []int{504}, slow: headerTimeout, failures: 80},
 	{fault: "status_500", lost: 8, lostAs: []int{500}, failures: 25},
@@ -76,10 +82,10 @@ const soonBack = "failback_after = \"200ms\"\nmin_hold = \"500ms\"\n"
 func (r *headRow) probed() Scenario {
 	f := r.kind()
 	return Scenario{
-		Name: r.fault, Full: r.full, Needs: r.needs, Proves: []string{"failover", "classes", "coverage", "once", "pointer", "failback"},
+		Name: r.fault, Full: r.full, Needs: r.needs, Proves: append([]string{"failover", "classes", "coverage", "once", "pointer", "failback"}, r.proves...),
 		Text:  "The primary fails: " + f.Text + ". Covered requests are answered by the secondary, the pointer goes there and comes back.",
 		Setup: Setup{TLS: f.TLS, Group: soonBack},
-		Load:  []chaos.Load{Shopping(100)},
+		Load:  []chaos.Load{Shopping(r.rate(&f))},
 		Steps: []Step{
 			{At: 200 * time.Millisecond, Do: Fault("eu", r.fault)},
 			{Do: PointerAt("us", 1200*time.Millisecond)},
@@ -97,11 +103,15 @@ func (r *headRow) probed() Scenario {
 func (r *headRow) unprobed() Scenario {
 	f := r.kind()
 	sc := Scenario{
-		Name: r.fault + "_requests_only", Full: r.full, Needs: r.needs, Proves: []string{"failover", "breaker", "coverage", "once"},
+		Name: r.fault + "_requests_only", Full: r.full, Needs: r.needs, Proves: append([]string{"failover", "breaker", "coverage", "once"}, r.proves...),
 		Text:  "The primary fails: " + f.Text + "; but probes say nothing of it. The breaker sends covered requests to the secondary, the pointer stays.",
 		Setup: Setup{TLS: f.TLS},
-		Load:  []chaos.Load{Shopping(100)},
+		Load:  []chaos.Load{Shopping(r.rate(&f))},
 		Want:  append(r.wants(&f), NoFlip(), BreakerOpened("eu", 1, 3), FailuresAt("eu", r.failures), WritesStay("us")),
+	}
+	if r.resets { // nothing could be sent, so what is not lost at the reset waits
+		sc.Proves = append(sc.Proves, "park")
+		sc.Want = append(sc.Want, Parked(2))
 	}
 	begin := FaultOfRequests("eu", r.fault)
 	if r.ofConnection() {
@@ -128,6 +138,16 @@ func (r *headRow) kind() chaos.Fault {
 	return f
 }
 
+// rate is that of requests, a second. When a handshake fails at one origin, all who
+// waited for it begin one at the other, which costs this machine far more than
+// anything else here.
+func (r *headRow) rate(f *chaos.Fault) float64 {
+	if f.TLS {
+		return 40
+	}
+	return 100
+}
+
 // ofConnection reports whether the fault strikes before there is a request.
 func (r *headRow) ofConnection() bool {
 	return r.resets || r.fault == "accept_close" || r.fault == "accept_reset"
@@ -143,9 +163,9 @@ func (r *headRow) wants(f *chaos.Fault) []Expectation {
 	if r.resets {
 		failed = append(failed, sent...)
 	}
-	return []Expectation{
+	return append([]Expectation{
 		CoveredServed(), FailedOver(1), Classes("eu", failed...), NoFailure("us"),
 		UncoveredLost(r.lost), NotServedOnly(r.lostAs...), LostAs("eu", sent...),
-		Quickly("covered requests", 0.95, r.slow+300*time.Millisecond, Covered), Requests(60),
-	}
+		Quickly("covered requests", 0.95, r.slow+300*time.Millisecond, Covered), Requests(40),
+	}, r.also...)
 }

@@ -58,7 +58,7 @@ func goodNames(m dnsfault.Mode) Scenario {
 	return Scenario{
 		Name: "dns_" + m.Name, Proves: []string{"dns"},
 		Text:  "The nameserver is odd from the start: " + m.Text + ". The origin is found all the same.",
-		Setup: Setup{Names: &Names{First: map[string]dnsfault.Mode{"eu": m}}},
+		Setup: Setup{Names: &Names{First: map[string]dnsfault.Mode{"eu": m}, Resolver: "timeout = \"2s\"\n"}},
 		Load:  []chaos.Load{{Rate: 80, Mix: Shopping(1).Mix}},
 		Steps: Now(Behave("eu", once), Served("eu", 60)),
 		Want:  []Expectation{CoveredServed(), AllServed(), NoFlip(), NoFailure("us"), NeverSaid("lookups fail")},
