@@ -97,10 +97,13 @@ const (
 )
 
 // Kept waits until the state file says that the pointer is at an origin.
-func Kept(origin string) Action {
+func Kept(origin string) Action { return KeptIn(stateFile, origin) }
+
+// KeptIn is [Kept] of a state file elsewhere in the stage's folder.
+func KeptIn(path, origin string) Action {
 	return Action{"the state file says " + origin, func(s *Stage) error {
 		return s.await(patience, "the state of "+origin, func() bool {
-			kept, err := statefile.Load(s.dir + stateFile)
+			kept, err := statefile.Load(s.dir + path)
 			return err == nil && len(kept.Groups) == 1 && kept.Groups[0].Target == origin
 		})
 	}}

@@ -13,8 +13,9 @@ const ms = time.Millisecond
 var flappingScenarios = append([]Scenario{
 	{
 		Name: "flapping_below_fall", Proves: []string{"health", "failover", "park"},
-		Text: "The primary is away for 40 ms of every 80: no three probes in a row fail, so it is never taken for down, " +
+		Text: "The primary is away for 40 ms of every 80: no five probes in a row fail, so it is never taken for down, " +
 			"and nobody gets an error but whose write was under way.",
+		Setup: Setup{Health: "fall = 5\n"},
 		Steps: Now(Pass(200*ms), Flap("eu", 80*ms), Pass(1500*ms), Mend("eu", "flapping"), Served("eu", 30)),
 		Want: []Expectation{CoveredServed(), UncoveredLost(3), NotServedOnly(502), Steady(), FailedOver(5),
 			Classes("eu", "connect_refused", "reset", "write", "breaker_open")},

@@ -94,7 +94,7 @@ func short(r *chaos.Result) bool { return r.BodySize <= 4096 && r.Status == 200 
 // the pointer leaves it: they end where they began, and are held nowhere.
 func uploadsThroughAFlip(name string, size int64, n int, pace time.Duration, full bool) Scenario {
 	return Scenario{
-		Name: name, Proves: []string{"pointer", "once", "responses"}, Full: full, Needs: []Need{Linux},
+		Name: name, Proves: []string{"pointer", "once", "responses", "backpressure"}, Full: full, Needs: []Need{Linux},
 		Text:  fmt.Sprintf("Uploads of %d MB are under way while the pointer leaves the primary: they end where they began, whole, and the proxy holds none of them.", size>>20),
 		Setup: Setup{Route: "timeout = \"60s\"\n"}, Load: []chaos.Load{Shopping(30)},
 		Steps: Now(Meanwhile("uploads", Requesting(n, "eu", chaos.Request{Method: "POST", BodySize: size, Pace: pace})), Fault("eu", "probe_only"), PointerAt("us", 2*time.Second), MarkNow("at us"),

@@ -41,6 +41,8 @@ type Setup struct {
 	Far []string
 	// Lines puts a line between clients and the proxy, which [Toxics] breaks.
 	Lines bool
+	// Prepare is done before the proxy is started for the first time.
+	Prepare func(s *Stage) error
 	// Before are commands of a shell, which the proxy then replaces: ulimit.
 	Before string
 	// Env is added to the proxy's environment.

@@ -88,6 +88,11 @@ func openStage(sc *Scenario) (*Stage, error) {
 	if err := s.openNames(); err != nil {
 		return s, err
 	}
+	if prepare := sc.Setup.Prepare; prepare != nil {
+		if err := prepare(s); err != nil {
+			return s, err
+		}
+	}
 	if err := s.start(); err != nil {
 		return s, err
 	}

@@ -44,6 +44,7 @@ func matrix() []Scenario {
 		slowClientScenarios,
 		inflightScenarios,
 		restartScenarios,
+		exhaustionScenarios,
 	)
 }
 
