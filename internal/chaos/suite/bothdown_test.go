@@ -49,7 +49,7 @@ func bothInTurn(mode, at string, status int, reasons ...string) Scenario {
 		Want: []Expectation{
 			Honest(), NotServedOnly(502, 503), Reasons(reasons...),
 			RefusedIn(Between("both down", "mending"), "covered requests", Covered, status),
-			RefusedIn(Window{Moment{Mark: "both down"}, Moment{"mending", -400 * ms}}, "writes", Uncovered, 503),
+			RefusedIn(Between("both down", "mending"), "writes", Uncovered, 503),
 			ServedIn(Between("us serves", "eu mended"), "requests", nil), ServedBy("us", Between("us serves", "eu mended")),
 			ServedIn(Since("us serves", 0), "requests", nil), ServedBy("eu", Since("back", 10*ms)),
 		},

@@ -128,11 +128,18 @@ func ServedBy(origin string, w Window) Expectation {
 	}}
 }
 
-// RefusedIn: every request that began in the window and that keep selects gets a
-// whole answer with one of these statuses.
+// RefusedIn: every request that began and ended in the window and that keep
+// selects got a whole answer with one of these statuses. What ended after it may
+// have been sent after it, too: a busy machine sends late.
 func RefusedIn(w Window, what string, keep func(*chaos.Result) bool, statuses ...int) Expectation {
 	return Expectation{fmt.Sprintf("%v, all %s get %v", w, what, statuses), func(o *Outcome) error {
-		all, err := o.in(w, 3, keep)
+		_, to, err := o.bounds(w)
+		if err != nil {
+			return err
+		}
+		all, err := o.in(w, 3, func(r *chaos.Result) bool {
+			return r.Start.Add(r.Latency).Before(to) && (keep == nil || keep(r))
+		})
 		if err != nil {
 			return err
 		}
