@@ -95,6 +95,17 @@ func newCertificates(names []string) (*Certificates, error) {
 	return c, nil
 }
 
+// Pair returns the good certificate and its key in PEM, as the two files have them that a server reads.
+func (c *Certificates) Pair() (cert, key []byte, err error) {
+	good := &c.shown[helloGood].Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(good.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write a private key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: good.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
 // CA returns the authority's certificate in PEM, as a file has it that a configuration names. The caller must not change
 // it.
 func (c *Certificates) CA() []byte { return c.authority }

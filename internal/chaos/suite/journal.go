@@ -26,6 +26,7 @@ type Line struct {
 	Reason     string `json:"reason"`
 	Error      string `json:"error"`
 	Generation uint64 `json:"generation"`
+	TLS        bool   `json:"tls"` // of "listening"
 
 	// Of access records.
 	Method   string    `json:"method"`

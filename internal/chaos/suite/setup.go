@@ -43,6 +43,12 @@ type Setup struct {
 	Lines bool
 	// Prepare is done before the proxy is started for the first time.
 	Prepare func(s *Stage) error
+	// Doors opens two more ways in: TLS, with a certificate of the site's own,
+	// and HTTP/2, over TLS and without. See [ByTLS] and its like.
+	Doors bool
+	// ProxyProtocol makes whoever comes from 127.0.0.1 a trusted balancer, who
+	// says in a header of the PROXY protocol for whom it comes.
+	ProxyProtocol bool
 	// Before are commands of a shell, which the proxy then replaces: ulimit.
 	Before string
 	// Env is added to the proxy's environment.
@@ -66,7 +72,7 @@ func (c *Setup) toml(s *Stage) string {
 		}
 		b.WriteString(head + "\n" + without(standard, text) + text + "\n")
 	}
-	put("[server]", "", fmt.Sprintf("listen = [%q]\n", s.listen)+without("drain_timeout = \"5s\"\nbody_idle_timeout = \"2s\"\n", c.Server)+c.Server)
+	put("[server]", "", fmt.Sprintf("listen = [%q]\n", s.listen)+c.doors(s)+without("drain_timeout = \"5s\"\nbody_idle_timeout = \"2s\"\n", c.Server)+c.Server)
 	put("[log]", "", without("output = \"stdout\"\naccess = true\n", c.Log)+c.Log)
 	put("[admin]", "", fmt.Sprintf("listen = %q\n", s.adminListen()))
 	for _, o := range s.order {
@@ -93,7 +99,7 @@ func (c *Setup) toml(s *Stage) string {
 	if c.Names != nil {
 		b.WriteString(c.Names.toml(s))
 	}
-	b.WriteString(c.More)
+	b.WriteString(c.certificates(s) + c.More)
 	return strings.ReplaceAll(b.String(), "$DIR", s.dir)
 }
 

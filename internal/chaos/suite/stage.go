@@ -30,6 +30,9 @@ type Stage struct {
 	others   []*chaos.Origin // further servers of origins
 	props    props
 	certs    *chaos.Certificates // nil without TLS
+	site     *site               // nil without Doors
+	dns      string              // the nameserver's address, "" without one
+	follower *follower           // nil without one
 	proxy    *process
 	journal  *journal
 	admin    *admin
@@ -77,6 +80,11 @@ func openStage(sc *Scenario) (*Stage, error) {
 	}
 	if sc.Setup.TLS {
 		if s.certs, err = chaos.NewCertificates(); err != nil {
+			return s, err
+		}
+	}
+	if sc.Setup.Doors {
+		if s.site, err = newSite(s.dir); err != nil {
 			return s, err
 		}
 	}
@@ -175,7 +183,7 @@ func (s *Stage) start() error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	heard := len(s.journal.find("listening", nil))
+	heard := len(s.journal.find("admin listening", nil))
 	program := s.scenario.program
 	if program == "" {
 		var err error
@@ -191,11 +199,28 @@ func (s *Stage) start() error {
 	if err := s.await(patience, "the proxy to listen", listening); err != nil {
 		return fmt.Errorf("%w\n%s%s", err, s.text(), s.proxy.tail())
 	}
-	s.listen = s.journal.find("listening", nil)[heard].Address
+	s.listened()
 	if s.scenario.Setup.Lines {
 		_, err = s.link("", s.listen)
 	}
 	return err
+}
+
+// listened takes the addresses at which the proxy listens from its log.
+func (s *Stage) listened() {
+	s.listen = last(s.journal.find("listening", func(l *Line) bool { return !l.TLS })).Address
+	s.dns = last(s.journal.find("answering", nil)).Address
+	if s.site != nil {
+		s.site.listen = last(s.journal.find("listening", func(l *Line) bool { return l.TLS })).Address
+	}
+}
+
+// last is the last of some lines, an empty one if there is none.
+func last(lines []Line) Line {
+	if len(lines) == 0 {
+		return Line{}
+	}
+	return lines[len(lines)-1]
 }
 
 // text is what the log has said so far.
@@ -240,6 +265,9 @@ func (s *Stage) begin() {
 	for _, l := range loads {
 		if l.Address == "" {
 			l.Address = s.front()
+		}
+		if l.TLS != nil {
+			l.Address, l.TLS = s.site.listen, s.site.client
 		}
 		if l.Duration == 0 {
 			l.Duration = 10 * time.Minute
