@@ -20,7 +20,7 @@ type Names struct {
 }
 
 // quickNames let an answer's life pass in a scenario's.
-const quickNames = "timeout = \"150ms\"\nmin_ttl = \"100ms\"\nmax_ttl = \"200ms\"\n"
+const quickNames = "timeout = \"300ms\"\nmin_ttl = \"100ms\"\nmax_ttl = \"200ms\"\n"
 
 // hostname is the name of an origin.
 func hostname(origin string) string { return origin + ".test" }
