@@ -148,7 +148,7 @@ func (s *Server) visit(now int64, since time.Duration) {
 	}
 }
 
-// prolong moves the deadlines of what goes on on the connection.
+// prolong moves the deadlines of what is under way for the client.
 func (c *conn) prolong(by int64) {
 	c.x.prolong(by)
 	if m := c.many.Load(); m != nil {

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
@@ -19,11 +20,11 @@ func Flap(origin string, period time.Duration) Action {
 
 // Together does several things as one step, one right after the other.
 func Together(actions ...Action) Action {
-	text := ""
-	for _, a := range actions {
-		text += a.Text + "; "
+	texts := make([]string, len(actions))
+	for i, a := range actions {
+		texts[i] = a.Text
 	}
-	return Action{"at once: " + text, func(s *Stage) error {
+	return Action{"at once: " + strings.Join(texts, "; "), func(s *Stage) error {
 		for _, a := range actions {
 			if err := a.Do(s); err != nil {
 				return err

@@ -39,7 +39,7 @@ func Leave(d Departure, n int) Action {
 			if clients[i], err = chaos.Open("tcp", s.listen, patience); err != nil {
 				return err
 			}
-			defer clients[i].Close()
+			s.later(clients[i].Close)
 			if results[i], err = d.come(clients[i]); err != nil {
 				return err
 			}

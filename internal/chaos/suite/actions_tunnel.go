@@ -39,7 +39,7 @@ func (s *Stage) tunnel(origin string, stop <-chan struct{}) error {
 	}()
 	p, err := c.Do(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: chaos.test\r\nConnection: Upgrade\r\nUpgrade: chaos\r\n%s: %s\r\n\r\n", r.Path, chaos.FieldID, id))
 	if err != nil || p.Status != 101 || p.Get(chaos.FieldOrigin) != origin {
-		return fmt.Errorf("a tunnel to %s could not be opened: %d from %q, %w", origin, p.Status, p.Get(chaos.FieldOrigin), errors.Join(err))
+		return errors.Join(fmt.Errorf("a tunnel to %s could not be opened: %d from %q", origin, p.Status, p.Get(chaos.FieldOrigin)), err)
 	}
 	r.Status, r.Origin = p.Status, origin
 	for i := 0; !stopped(stop); i++ {
@@ -48,7 +48,7 @@ func (s *Stage) tunnel(origin string, stop <-chan struct{}) error {
 			return fmt.Errorf("the tunnel ended at echo %d: %w", i, err)
 		}
 		if heard, err := c.Read(len(said)); err != nil || heard != said {
-			return fmt.Errorf("echo %d was %q: %w", i, heard, errors.Join(err))
+			return errors.Join(fmt.Errorf("echo %d was %q", i, heard), err)
 		}
 		time.Sleep(10 * time.Millisecond) // between two echoes
 	}

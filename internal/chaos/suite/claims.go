@@ -9,7 +9,7 @@ import (
 	"github.com/fairlead/fairlead/internal/chaos"
 )
 
-// ServedBut: every request is served, but for those that a client of the
+// ServedBut claims: every request is served, but for those that a client of the
 // scenario's own left.
 func ServedBut(left int) Expectation {
 	return Expectation{fmt.Sprintf("every request is served but for %d whose client left", left), func(o *Outcome) error {
@@ -20,7 +20,7 @@ func ServedBut(left int) Expectation {
 	}}
 }
 
-// Honest: every 503 that the proxy itself answers with says when to come again.
+// Honest claims: every 503 that the proxy itself answers with says when to come again.
 func Honest() Expectation {
 	return Expectation{"every 503 of the proxy's own says Retry-After", func(o *Outcome) error {
 		own := o.Ledger.Select(func(r *chaos.Result) bool { return r.Status == 503 && r.Origin == "" })
@@ -31,7 +31,7 @@ func Honest() Expectation {
 	}}
 }
 
-// Steady: no verdict ever says that an origin is down, and no pointer moves. Only
+// Steady claims: no verdict ever says that an origin is down, and no pointer moves. Only
 // a machine so busy that an origin's answers were late is an excuse.
 func Steady() Expectation {
 	return Expectation{"no origin is taken for down, and the pointer stays", func(o *Outcome) error {
@@ -45,7 +45,7 @@ func Steady() Expectation {
 	}}
 }
 
-// NeverSaid: the log has no event of that name.
+// NeverSaid claims: the log has no event of that name.
 func NeverSaid(msg string) Expectation {
 	return Expectation{fmt.Sprintf("the log never says %q", msg), func(o *Outcome) error {
 		for _, l := range o.journal.find(msg, nil) {
@@ -55,7 +55,7 @@ func NeverSaid(msg string) Expectation {
 	}}
 }
 
-// Totals: a route's counters, of all processes together, are as check wants them.
+// Totals claims: a route's counters, of all processes together, are as check wants them.
 func Totals(route, text string, check func(t Line) bool) Expectation {
 	return Expectation{fmt.Sprintf("of route %s %s", route, text), func(o *Outcome) error {
 		if t := o.totals[route]; !check(t) {
@@ -66,7 +66,7 @@ func Totals(route, text string, check func(t Line) bool) Expectation {
 	}}
 }
 
-// NoneFailedAt: no attempt of a route failed.
+// NoneFailedAt claims: no attempt of a route failed.
 func NoneFailedAt(route string) Expectation {
 	return Expectation{"no attempt of route " + route + " fails", func(o *Outcome) error {
 		for _, r := range o.journal.records() {
@@ -80,7 +80,7 @@ func NoneFailedAt(route string) Expectation {
 	}}
 }
 
-// Stays: each time that the pointer comes to the secondary it stays there for at
+// Stays claims: each time that the pointer comes to the secondary it stays there for at
 // least so long; each after the first time.
 func Stays(least ...time.Duration) Expectation {
 	return Expectation{fmt.Sprintf("the pointer stays at us for at least %v", least), func(o *Outcome) error {
@@ -103,7 +103,7 @@ func Stays(least ...time.Duration) Expectation {
 	}}
 }
 
-// Reasons: the pointer moved for these reasons, in this order.
+// Reasons claims: the pointer moved for these reasons, in this order.
 func Reasons(reasons ...string) Expectation {
 	return Expectation{"the pointer moves for " + strings.Join(reasons, ", "), func(o *Outcome) error {
 		var got []string

@@ -36,7 +36,7 @@ var leavingScenarios = []Scenario{
 		Load:  []chaos.Load{Reading(60)},
 		Steps: Now(Pass(200*ms), Unplug("eu"), Leave(Departure{Name: "while parked", Method: "POST", Reached: func(_ *Stage, r *adminapi.Route, n int) bool {
 			return r.Bulkhead.Parked == n && r.Bulkhead.InUse == 0
-		}, Send: "POST PATH HTTP/1.1\r\nHost: chaos.test\r\nChaos-Id: ID\r\nContent-Length: 5\r\n\r\nhello"}, leavers), Plug("eu"), Served("eu", 20)),
+		}, Send: "POST PATH HTTP/1.1\r\nHost: chaos.test\r\nChaos-Id: ID\r\nContent-Length: 10\r\n\r\nhello"}, leavers), Plug("eu"), Served("eu", 20)),
 		Want: []Expectation{ServedBut(leavers), leftTotals(leavers), Parked(leavers), noneArrived(), NoFlip()},
 	},
 }

@@ -89,7 +89,7 @@ func (o *Outcome) in(w Window, least int, keep func(*chaos.Result) bool) ([]chao
 // enough is how many requests prove something.
 const enough = 10
 
-// Goodput: of the requests that began in the window at least this share was served.
+// Goodput claims: of the requests that began in the window at least this share was served.
 // A machine that was too busy may have kept some from it.
 func Goodput(share float64, w Window) Expectation {
 	return Expectation{fmt.Sprintf("%v, %g%% are served", w, share*100), func(o *Outcome) error {
@@ -105,7 +105,7 @@ func Goodput(share float64, w Window) Expectation {
 	}}
 }
 
-// ServedIn: every request that began in the window and that keep selects is served.
+// ServedIn claims: every request that began in the window and that keep selects is served.
 func ServedIn(w Window, what string, keep func(*chaos.Result) bool) Expectation {
 	return Expectation{fmt.Sprintf("%v, all %s are served", w, what), func(o *Outcome) error {
 		all, err := o.in(w, enough, keep)
@@ -116,7 +116,7 @@ func ServedIn(w Window, what string, keep func(*chaos.Result) bool) Expectation 
 	}}
 }
 
-// ServedBy: every request that began in the window and was served was served by
+// ServedBy claims: every request that began in the window and was served was served by
 // this origin.
 func ServedBy(origin string, w Window) Expectation {
 	return Expectation{fmt.Sprintf("%v, %s serves alone", w, origin), func(o *Outcome) error {
@@ -128,7 +128,7 @@ func ServedBy(origin string, w Window) Expectation {
 	}}
 }
 
-// RefusedIn: every request that began and ended in the window and that keep
+// RefusedIn claims: every request that began and ended in the window and that keep
 // selects got a whole answer with one of these statuses. What ended after it may
 // have been sent after it, too: a busy machine sends late.
 func RefusedIn(w Window, what string, keep func(*chaos.Result) bool, statuses ...int) Expectation {
@@ -163,7 +163,7 @@ func QuicklyIn(w Window, what string, q float64, limit time.Duration, keep func(
 	}}
 }
 
-// ArrivalsIn: in the window an origin saw at least and at most so many requests.
+// ArrivalsIn claims: in the window an origin saw at least and at most so many requests.
 func ArrivalsIn(w Window, origin string, least, most int) Expectation {
 	return Expectation{fmt.Sprintf("%v, %d to %d requests arrive at %s", w, least, most, origin), func(o *Outcome) error {
 		n, err := o.arrived(w, origin)
@@ -174,7 +174,7 @@ func ArrivalsIn(w Window, origin string, least, most int) Expectation {
 	}}
 }
 
-// AttemptsIn: in the window the origins saw at most so many requests for each that
+// AttemptsIn claims: in the window the origins saw at most so many requests for each that
 // a client sent.
 func AttemptsIn(w Window, most float64) Expectation {
 	return Expectation{fmt.Sprintf("%v, at most %.2f attempts a request", w, most), func(o *Outcome) error {
