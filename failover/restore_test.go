@@ -161,6 +161,21 @@ func restored(s State, onChange func()) *Group {
 	return NewGroup(GroupConfig{Name: "shop", PointerConfig: shopPointer, Initial: s, OnChange: onChange})
 }
 
+// successor makes a group that goes on where g is now, and runs it.
+func successor(t *testing.T, g *Group) *Group {
+	t.Helper()
+	next := restored(*g.Pointer(), nil)
+	run(t, next)
+	return next
+}
+
+// relapsed lets the primary fall and come back at once, so that a failback is due
+// when the waits are over.
+func relapsed(g *Group) {
+	g.Verdict(RolePrimary, false)
+	g.Verdict(RolePrimary, true)
+}
+
 func TestAGroupGoesOnWhereAnotherOneStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := shopGroup(nil)
@@ -168,11 +183,8 @@ func TestAGroupGoesOnWhereAnotherOneStopped(t *testing.T) {
 		first.Verdict(RolePrimary, false)
 		pass(20 * time.Second)
 		first.Verdict(RolePrimary, true) // due 60s after the flip
-		s := *first.Pointer()
-
-		pass(10 * time.Second) // nobody runs
-		second := restored(s, nil)
-		run(t, second)
+		pass(10 * time.Second)           // nobody runs
+		second := successor(t, first)
 		wantPointer(t, second, RoleSecondary, ReasonPrimaryDown, 2)
 		pass(30*time.Second - 1)
 		wantPointer(t, second, RoleSecondary, ReasonPrimaryDown, 2)
@@ -188,8 +200,7 @@ func TestARestoredPinEndsWhenItWasMeantTo(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(50 * time.Second)
-		second := restored(*first.Pointer(), nil)
-		run(t, second)
+		second := successor(t, first)
 		pass(10*time.Second - 1)
 		if second.Pointer().Pin != RoleSecondary {
 			t.Error("the pin was lost")
@@ -211,8 +222,7 @@ func TestARestoredLeadHoldsUntilItIsLetGo(t *testing.T) {
 		first := shopGroup(nil)
 		first.Follow(RoleSecondary)
 		pass(time.Hour) // all waits are over
-		second := restored(*first.Pointer(), nil)
-		run(t, second)
+		second := successor(t, first)
 		second.Verdict(RoleSecondary, false)
 		pass(time.Hour)
 		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
@@ -231,8 +241,7 @@ func TestALeadThatWasLetGoIsNotRestored(t *testing.T) {
 		first.Follow(RoleSecondary)
 		first.Follow(RoleNone)
 		pass(20 * time.Second)
-		second := restored(*first.Pointer(), nil)
-		run(t, second)
+		second := successor(t, first)
 		pass(40*time.Second - 1)
 		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
 		pass(1)
@@ -245,8 +254,7 @@ func TestRunNoticesThatAWaitBecameShorter(t *testing.T) {
 		var flips atomic.Int64
 		g := shopGroup(func(_, _ State) { flips.Add(1) })
 		run(t, g)
-		g.Verdict(RolePrimary, false)
-		g.Verdict(RolePrimary, true) // due in 60s
+		relapsed(g) // due in 60s
 		pass(5 * time.Second)
 		c := shopPointer
 		c.FailbackAfter, c.MinHold = 7*time.Second, 10*time.Second
@@ -268,8 +276,7 @@ func TestRunNoticesThatFailbackIsNoLongerManual(t *testing.T) {
 		c.Failback = FailbackManual
 		g := NewGroup(GroupConfig{Name: "shop", PointerConfig: c})
 		run(t, g)
-		g.Verdict(RolePrimary, false)
-		g.Verdict(RolePrimary, true)
+		relapsed(g)
 		pass(30 * time.Second)
 		g.Reconfigure(shopPointer)
 		pass(30*time.Second - 1)
@@ -282,8 +289,7 @@ func TestRunNoticesThatFailbackIsNoLongerManual(t *testing.T) {
 func TestWaitsThatAreOverByANewConfigurationEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := shopGroup(nil)
-		g.Verdict(RolePrimary, false)
-		g.Verdict(RolePrimary, true)
+		relapsed(g)
 		pass(5 * time.Second)
 		c := shopPointer
 		c.FailbackAfter, c.MinHold = time.Second, 0

@@ -22,20 +22,25 @@ func drawn(v view) string {
 	return "\n" + strings.Join(v.status(&s, ""), "\n") + "\n"
 }
 
-const statusAt80 = `
+// statusTop is how every table of the outage begins, and statusGroups80 how it goes on in 80 columns.
+const statusTop = `
 fairlead v1.2.3, serving for 3 d, pid 4711, 812 of 32000 connections
 /etc/fairlead/fairlead.toml, fingerprint 4f2a9c1b2d3e, loaded 2 h ago
 the last reload was refused, 2 problems: fairlead.toml:3:1: unknown key
 in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
 
-GROUP             TARGET    ROLE        SINCE  REASON        NEXT
+`
+
+const statusGroups80 = `GROUP             TARGET    ROLE        SINCE  REASON        NEXT
 shop              us        secondary   4 min  primary_down  fails back at 12:10
 checkout…ng-name  us        secondary   1 min  pin           pinned until 14:05…
 blog              static    primary       3 d  start         -
 
 ORIGIN        VERDICT     SINCE  LAST PROBE                 ADDRESSES       CONN
 eu            down        4 min  connect_refused in 2.4 ms  [2001:…80 +1       0
-us            healthy       2 d  204 in 2.4 ms              10.0.0.2:80   31/100
+`
+
+const statusAt80 = statusTop + statusGroups80 + `us            healthy       2 d  204 in 2.4 ms              10.0.0.2:80   31/100
 static        unchecked       -  -                          none               0
 
 ROUTE       GROUP         IN USE  QUEUED  PARKED  BREAKER    SHED  FAILED  SAVED
@@ -44,13 +49,7 @@ product     shop            2/10       0       0  eu open       7       1  1234k
 page        blog            3/50       0       0  off           0       0      0
 `
 
-const statusAt200 = `
-fairlead v1.2.3, serving for 3 d, pid 4711, 812 of 32000 connections
-/etc/fairlead/fairlead.toml, fingerprint 4f2a9c1b2d3e, loaded 2 h ago
-the last reload was refused, 2 problems: fairlead.toml:3:1: unknown key
-in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
-
-GROUP                             TARGET    ROLE        SINCE  REASON        NEXT
+const statusAt200 = statusTop + `GROUP                             TARGET    ROLE        SINCE  REASON        NEXT
 shop                              us        secondary   4 min  primary_down  fails back at 12:10
 checkout-with-a-rather-long-name  us        secondary   1 min  pin           pinned until 14:05 by token: eu gets a new disk
 blog                              static    primary       3 d  start         -
@@ -67,20 +66,7 @@ page          blog                                 3/50       0       0  off    
 `
 
 // statusShort is what fits 17 lines.
-const statusShort = `
-fairlead v1.2.3, serving for 3 d, pid 4711, 812 of 32000 connections
-/etc/fairlead/fairlead.toml, fingerprint 4f2a9c1b2d3e, loaded 2 h ago
-the last reload was refused, 2 problems: fairlead.toml:3:1: unknown key
-in trouble: 2 of 3 groups, 1 of 3 origins, 2 of 3 routes
-
-GROUP             TARGET    ROLE        SINCE  REASON        NEXT
-shop              us        secondary   4 min  primary_down  fails back at 12:10
-checkout…ng-name  us        secondary   1 min  pin           pinned until 14:05…
-blog              static    primary       3 d  start         -
-
-ORIGIN        VERDICT     SINCE  LAST PROBE                 ADDRESSES       CONN
-eu            down        4 min  connect_refused in 2.4 ms  [2001:…80 +1       0
-... and 2 more origins (--all shows them)
+const statusShort = statusTop + statusGroups80 + `... and 2 more origins (--all shows them)
 
 ROUTE       GROUP         IN USE  QUEUED  PARKED  BREAKER    SHED  FAILED  SAVED
 order       check…-name      4/4       5       2  closed        0       0      0

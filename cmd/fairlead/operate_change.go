@@ -27,17 +27,25 @@ func (o *operator) begin() (p *plan, done func(), err error) {
 	return s.now(), s.steering.Unlock, nil
 }
 
+// beginAt is begin for a change of a group, which is the i-th of the plan.
+func (o *operator) beginAt(group string) (p *plan, i int, done func(), err error) {
+	if p, done, err = o.begin(); err != nil {
+		return nil, 0, nil, err
+	}
+	if i, err = groupAt(p.cfg, group); err != nil {
+		done()
+		return nil, 0, nil, err
+	}
+	return p, i, done, nil
+}
+
 // Pin implements admin.Backend.
 func (o *operator) Pin(group string, r adminapi.PinRequest, by string) (adminapi.Group, error) {
-	p, done, err := o.begin()
+	p, i, done, err := o.beginAt(group)
 	if err != nil {
 		return adminapi.Group{}, err
 	}
 	defer done()
-	i, err := groupAt(p.cfg, group)
-	if err != nil {
-		return adminapi.Group{}, err
-	}
 	c := &p.cfg.Groups[i]
 	role := roleOf(c, r.Target)
 	if role == failover.RoleNone {
@@ -79,15 +87,11 @@ func (o *operator) Failback(group string, r adminapi.Change, by string) (adminap
 
 // steer changes a group's pointer.
 func (o *operator) steer(group, by, kind string, change func(*failover.Group) (failover.State, error)) (adminapi.Group, error) {
-	p, done, err := o.begin()
+	p, i, done, err := o.beginAt(group)
 	if err != nil {
 		return adminapi.Group{}, err
 	}
 	defer done()
-	i, err := groupAt(p.cfg, group)
-	if err != nil {
-		return adminapi.Group{}, err
-	}
 	c := &p.cfg.Groups[i]
 	s, err := change(p.pointers[i])
 	if err != nil {

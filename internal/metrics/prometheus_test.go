@@ -103,26 +103,34 @@ func TestASourceThatPanicsGivesItsTurnBack(t *testing.T) {
 	}
 }
 
+// askRaw asks for the page on a connection of its own, of which it reads nothing. Served is closed when
+// the page is over.
+func askRaw(t *testing.T, m *Metrics) (c net.Conn, served <-chan struct{}) {
+	t.Helper()
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		m.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return c, over
+}
+
 // TestAScrapeStreamsAndEndsWithItsReader sees the page's beginning while its end can't have been
 // written: it is larger than what the sockets between take.
 func TestAScrapeStreamsAndEndsWithItsReader(t *testing.T) {
 	s := everything(5000)
 	m := New(func() Snapshot { return s })
-	served := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(served)
-		m.Handler().ServeHTTP(w, r)
-	}))
-	defer srv.Close()
-	c, err := net.Dial("tcp", srv.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c, served := askRaw(t, m)
 	c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
 	head := make([]byte, 4096)
 	if _, err := io.ReadFull(c, head); err != nil || !bytes.Contains(head, []byte("# HELP fairlead_build_info")) {
 		t.Fatalf("the first bytes are %q, %v", head, err)
@@ -147,20 +155,7 @@ func TestAReaderThatTakesNothingIsBrokenOff(t *testing.T) {
 	s := everything(5000)
 	m := New(func() Snapshot { return s })
 	m.timeout = 50 * time.Millisecond
-	served := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(served)
-		m.Handler().ServeHTTP(w, r)
-	}))
-	defer srv.Close()
-	c, err := net.Dial("tcp", srv.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, served := askRaw(t, m)
 	select {
 	case <-served:
 	case <-time.After(patience):
