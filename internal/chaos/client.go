@@ -29,7 +29,8 @@ type Request struct {
 	// Hold keeps the client from reading the answer, with all the buffers that the system gives it, until it is closed.
 	// nil: it reads at once.
 	Hold <-chan struct{}
-	// Progress counts the bytes of an upload over 4096 bytes that the socket has taken. nil: nobody wants to know.
+	// Progress counts the bytes of an upload over 4096 bytes that the socket has taken, over HTTP/2 those that the windows
+	// let through. nil: nobody wants to know.
 	Progress *atomic.Int64
 }
 

@@ -130,7 +130,7 @@ func (c *Client) request(ctx context.Context, q *Request) (*http.Request, error)
 	}
 	req := (&http.Request{Method: q.Method, URL: target, Host: target.Host, Header: make(http.Header)}).WithContext(ctx)
 	if q.BodySize > 0 {
-		req.Body = io.NopCloser(newContent(sender, q.ID, q.BodySize))
+		req.Body = io.NopCloser(&counted{newContent(sender, q.ID, q.BodySize), q.Progress})
 		if req.ContentLength = q.BodySize; q.Chunked {
 			req.ContentLength = -1
 		}
@@ -143,4 +143,18 @@ func (c *Client) request(ctx context.Context, q *Request) (*http.Request, error)
 		req.Header.Add(f.Name, f.Value)
 	}
 	return req, nil
+}
+
+// counted is an upload whose progress somebody may want to know.
+type counted struct {
+	io.Reader
+	n *atomic.Int64 // nil: nobody
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if c.n != nil {
+		c.n.Add(int64(n))
+	}
+	return n, err
 }

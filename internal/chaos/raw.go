@@ -38,6 +38,16 @@ func Open(network, address string, timeout time.Duration) (*Raw, error) {
 	return newRaw(nc, timeout), nil
 }
 
+// OpenFrom is Open to "tcp" from another address of this machine, such as 127.0.0.2, which Linux has without being told.
+func OpenFrom(from, address string, timeout time.Duration) (*Raw, error) {
+	dialer := net.Dialer{Timeout: timeout, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	nc, err := dialer.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return newRaw(nc, timeout), nil
+}
+
 func newRaw(nc net.Conn, timeout time.Duration) *Raw {
 	return &Raw{Timeout: timeout, nc: nc, br: bufio.NewReader(nc)}
 }

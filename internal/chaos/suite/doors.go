@@ -33,7 +33,8 @@ func newSite(dir string) (*site, error) {
 		pool.AppendCertsFromPEM(w.pairs[i].CA())
 	}
 	w.client = &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}
-	return w, w.show(0)
+	err := w.show(0)
+	return w, err
 }
 
 // show puts a pair's files in place.

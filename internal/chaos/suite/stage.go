@@ -263,17 +263,23 @@ func (s *Stage) begin() {
 	}
 	s.begun = time.Now()
 	for _, l := range loads {
-		if l.Address == "" {
-			l.Address = s.front()
-		}
-		if l.TLS != nil {
-			l.Address, l.TLS = s.site.listen, s.site.client
-		}
+		l = s.addressed(l)
 		if l.Duration == 0 {
 			l.Duration = 10 * time.Minute
 		}
 		s.runs = append(s.runs, l.Start(context.Background()))
 	}
+}
+
+// addressed says where a load goes, and whom it trusts.
+func (s *Stage) addressed(l chaos.Load) chaos.Load {
+	if l.Address == "" {
+		l.Address = s.front()
+	}
+	if l.TLS != nil {
+		l.Address, l.TLS = s.site.listen, s.site.client
+	}
+	return l
 }
 
 // play takes the steps and returns what of them did not hold.
