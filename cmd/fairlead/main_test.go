@@ -67,6 +67,8 @@ func TestExitCodesOfTheProcess(t *testing.T) {
 		{give: []string{"status", "--admin", "127.0.0.1:1"}, want: 1},
 		{give: []string{"pin", "shop"}, want: 2},
 		{give: []string{"demo", "--twice"}, want: 2},
+		{give: []string{"drill", "--fault", "rain"}, want: 2},
+		{give: []string{"drill", "-c", bad}, want: 1},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.give, " "), func(t *testing.T) {

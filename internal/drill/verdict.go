@@ -164,10 +164,10 @@ func (j *judge) uncovered() {
 		j.find(Weak, j.primary("health"), "%s: %s has no health table, so the pointer never leaves it and writes go on failing", what, j.primaryName())
 	case j.f.Slow:
 		j.find(Weak, "", "%s although %s was only slow (%s)", what, j.primaryName(), u.kinds())
-	case j.s.Group.Unsafe == "never" && u.Kinds["503 destination_unavailable"] > n/2:
-		j.find(Weak, j.group("unsafe"), `%s, most of them while the breaker let nothing be sent; unsafe = "park" would have held those`, what)
 	case j.f.unsent():
 		j.unsent(what)
+	case j.s.Group.Unsafe == "never" && u.Kinds["503 destination_unavailable"] > n/2:
+		j.find(Weak, j.group("unsafe"), `%s, most of them while the breaker let nothing be sent; unsafe = "park" would have held those`, what)
 	default:
 		j.sent(what)
 	}
