@@ -114,7 +114,7 @@ func promiseTable(t *testing.T) string {
 			by = []string{"every scenario, and the soak"}
 		}
 		if len(by) == 0 {
-			t.Logf("no scenario proves %s", p.key)
+			t.Errorf("no scenario proves %s", p.key)
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", p.key, p.text, strings.Join(by, ", "))
 	}

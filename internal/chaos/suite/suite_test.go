@@ -10,7 +10,7 @@ import (
 
 // abreast is how many scenarios are played at the same time. They wait more than
 // they work.
-const abreast = "6"
+const abreast = "10"
 
 // fullVariable, set to "full" in the environment, asks for every scenario, not
 // only for those that are quick.
