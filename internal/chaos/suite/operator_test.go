@@ -25,7 +25,7 @@ var operatorScenarios = []Scenario{
 			Steer(pinShop, adminapi.PinRequest{Target: "us", Reason: "a try", Change: adminapi.Change{Generation: 1}}), PointerAt("us", time.Second), Served("us", 20),
 			SteerInVain(pinShop, adminapi.PinRequest{Target: "eu", Change: adminapi.Change{Generation: 1}}, "stale"),
 			SteerInVain(failbackShop, adminapi.Change{}, "pinned"), Served("us", 5),
-			Steer(unpinShop, adminapi.Change{}), Steer(failbackShop, adminapi.Change{Generation: 2}), PointerAt("eu", time.Second), Served("eu", 20),
+			Steer(unpinShop, adminapi.Change{}), SteerInVain(failbackShop, adminapi.Change{Generation: 1}, "stale"), Steer(failbackShop, adminapi.Change{Generation: 2}), PointerAt("eu", time.Second), Served("eu", 20),
 			Steer(drainEU, adminapi.Change{}), PointerAt("us", time.Second), Served("us", 20),
 			SteerInVain("/v1/origins/us/drain", adminapi.Change{}, "no_healthy_origin"), SteerInVain(failbackShop, adminapi.Change{}, "primary_down"),
 			Steer(readyEU, adminapi.Change{}), Steer(failbackShop, adminapi.Change{}), PointerAt("eu", time.Second), Served("eu", 20)),
