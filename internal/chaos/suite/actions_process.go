@@ -14,7 +14,7 @@ import (
 func Drain() Action {
 	return Action{"the proxy is drained and started again", func(s *Stage) error {
 		s.mark("SIGTERM")
-		if err := s.proxy.drain(patience); err != nil {
+		if err := s.proxy.drain(); err != nil {
 			return err
 		}
 		s.mark("gone")

@@ -78,7 +78,7 @@ func EndFollower(moves ...string) Action {
 	return Action{fmt.Sprintf("the follower went to %v", moves), func(s *Stage) error {
 		f := s.follower
 		sent := f.run.Stop().Len()
-		if err := f.proxy.drain(patience); err != nil {
+		if err := f.proxy.drain(); err != nil {
 			return err
 		}
 		var went []string

@@ -137,7 +137,7 @@ func (s *Stage) settle() error {
 		return fmt.Errorf("the proxy ended by itself: %v\n%s", s.proxy.cmd.ProcessState, s.proxy.tail())
 	default:
 	}
-	return errors.Join(s.atRest(), s.proxy.drain(patience))
+	return errors.Join(s.atRest(), s.proxy.drain())
 }
 
 // atRest waits until the proxy holds nothing any more that it did not hold before

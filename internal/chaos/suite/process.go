@@ -113,7 +113,7 @@ func (p *process) kill() {
 }
 
 // drain ends the process as an operator would.
-func (p *process) drain(limit time.Duration) error {
+func (p *process) drain() error {
 	select {
 	case <-p.gone:
 		return fmt.Errorf("the process ended by itself: %v\n%s", p.cmd.ProcessState, p.tail())
@@ -128,10 +128,10 @@ func (p *process) drain(limit time.Duration) error {
 	}
 	select {
 	case <-p.gone:
-	case <-time.After(limit):
+	case <-time.After(patience):
 		_ = p.signal(syscall.SIGQUIT) // it tells what it was at
 		<-p.gone
-		return fmt.Errorf("the process did not end within %v of SIGTERM\n%s", limit, p.tail())
+		return fmt.Errorf("the process did not end within %v of SIGTERM\n%s", patience, p.tail())
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("the process ended with %d\n%s", code, p.tail())

@@ -69,7 +69,7 @@ func (k Soak) Run() (requests int, err error) {
 			return requests, fmt.Errorf("seed %d, round %d: the proxy has %d MiB of memory, in round 3 it had %d MiB", k.Seed, n, sum.resident>>20, early>>20)
 		}
 	}
-	return requests, s.proxy.drain(patience)
+	return requests, s.proxy.drain()
 }
 
 // roundSum is what came of a round.
