@@ -34,10 +34,11 @@ var doorScenarios = func() (all []Scenario) {
 func (d *door) refused() Scenario {
 	return Scenario{
 		Name: "connect_refused_over_" + d.name, Proves: []string{"doors", "unplugged", "park"},
-		Text:  "The primary is unplugged while clients come " + d.text + ": covered requests are answered by the secondary, writes wait for the pointer and arrive once.",
-		Setup: Setup{Doors: true, Group: soonBack},
+		Text: "The primary is unplugged while clients come " + d.text + ": covered requests are answered by the secondary, writes wait for the pointer and arrive once.",
+		// Probes that take their time leave some to be parked in.
+		Setup: Setup{Doors: true, Group: soonBack, Health: "fast_interval = \"150ms\"\n"},
 		Load:  []chaos.Load{d.by(Shopping(100))},
-		Steps: Now(Pass(200*time.Millisecond), Unplug("eu"), PointerAt("us", time.Second), Served("us", 30), Plug("eu"),
+		Steps: Now(Pass(200*time.Millisecond), Unplug("eu"), PointerAt("us", 1500*time.Millisecond), Served("us", 30), Plug("eu"),
 			PointerAt("eu", 5*time.Second), Served("eu", 20)),
 		Want: []Expectation{CoveredServed(), UncoveredLost(2), NotServedOnly(502), LostAs("eu", "reset", "write"), Parked(1), FailedOver(1),
 			Classes("eu", "connect_refused", "reset", "write", "breaker_open"), Flips(2, 2), Quickly("covered requests", 0.95, 300*time.Millisecond, Covered), d.used()},
