@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -55,6 +56,15 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 }
 
+// building lets one compiler work at a time, or the scenarios beside it starve.
+var building sync.Mutex
+
+func (m *Mutant) build(overlay string) (program string, err error) {
+	building.Lock()
+	defer building.Unlock()
+	return build("mutant-"+m.Name, "-overlay", overlay)
+}
+
 func (m *Mutant) mustBeCaught(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
@@ -64,7 +74,7 @@ func (m *Mutant) mustBeCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := build("mutant-"+m.Name, "-overlay", overlay)
+	program, err := m.build(overlay)
 	if err != nil {
 		t.Fatal(err)
 	}

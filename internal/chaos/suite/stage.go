@@ -233,7 +233,8 @@ func (s *Stage) text() (all string) {
 	return all
 }
 
-// await polls until ok. It gives up if the proxy ends.
+// await polls until ok. It gives up if the proxy ends, and later than limit where the
+// machine takes time, but no more than three times as late.
 func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
 	end, before := time.Now().Add(limit), s.lost.allowance()
 	for !ok() {
@@ -245,7 +246,7 @@ func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
 			return nil
 		case <-time.After(2 * time.Millisecond):
 		}
-		if time.Now().After(end.Add(s.lost.allowance() - before)) {
+		if time.Now().After(end.Add(min(s.lost.allowance()-before, 2*limit))) {
 			if ok() {
 				return nil
 			}
