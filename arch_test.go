@@ -101,6 +101,7 @@ func TestImportRulesHold(t *testing.T) {
 		oneDoor("github.com/pelletier/go-toml/v2/unstable", "config/toml.go"),
 		oneDoor("github.com/miekg/dns", "internal/dnswire/dnswire.go"),
 		oneDoor("github.com/pires/go-proxyproto", "internal/proxyproto/proxyproto.go"),
+		oneDoor("github.com/chromedp/chromedp", "internal/admin/browsertest/browsertest.go"),
 		oneDoor("golang.org/x/net/http2/hpack", "internal/http2/wire.go"),
 		oneDoor("github.com/KimMachineGun/automemlimit/memlimit", "internal/memlimit/memlimit.go"),
 		oneDoor("github.com/prometheus/client_golang/prometheus", "internal/metrics/prometheus.go"),

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/fairlead/fairlead/internal/admin/browsertest"
 )
 
 // asProgram, set in the environment, makes the test binary behave as fairlead.
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	time.Local = time.UTC // in which commands print times
 	waitTogether()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(browsertest.M{M: m})
 }
 
 // waitTogether lets more parallel tests run at once than there are cores, unless

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead/fairlead/internal/admin/browsertest"
 	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/chaos"
 )
@@ -21,28 +22,28 @@ func (w *overseen) samePage(t *testing.T) {
 	stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 
 	flip := flips(get[[]adminapi.Event](w, "/v1/events"))[0]
-	b.wait(fmt.Sprintf(`document.querySelector(".event[data-kind=flip] time")?.getAttribute("datetime") === %q`, stamp(flip.Time)))
-	if where := b.text(".group .where"); !strings.HasPrefix(where, "on "+g.Target+" since ") {
+	b.Wait(fmt.Sprintf(`document.querySelector(".event[data-kind=flip] time")?.getAttribute("datetime") === %q`, stamp(flip.Time)))
+	if where := b.Text(".group .where"); !strings.HasPrefix(where, "on "+g.Target+" since ") {
 		t.Errorf("the page says that the group is %q, /v1/status that it is on %s", where, g.Target)
 	}
-	facts := b.text(".group .group-facts")
+	facts := b.Text(".group .group-facts")
 	for _, want := range []string{"(" + g.Reason + ")", fmt.Sprintf("generation %d", g.Generation)} {
 		if !strings.Contains(facts, want) {
 			t.Errorf("the page says of the group %q, want %q in it", facts, want)
 		}
 	}
-	if since := b.attribute(".group .group-facts", "title"); since != stamp(g.Since) {
+	if since := b.Attribute(".group .group-facts", "title"); since != stamp(g.Since) {
 		t.Errorf("the page says since %s, /v1/status %s", since, stamp(g.Since))
 	}
-	if at := b.attribute(".group .flow", "data-at"); at != g.Role {
+	if at := b.Attribute(".group .flow", "data-at"); at != g.Role {
 		t.Errorf("the page draws the pointer at the %s, want %s", at, g.Role)
 	}
 	for _, o := range status.Origins {
-		if verdict := b.attribute(".group .place."+roles[o.Name]+" .verdict", "data-verdict"); verdict != o.Verdict {
+		if verdict := b.Attribute(".group .place."+roles[o.Name]+" .verdict", "data-verdict"); verdict != o.Verdict {
 			t.Errorf("the page says that %s is %s, /v1/status that it is %s", o.Name, verdict, o.Verdict)
 		}
 	}
-	told := b.text(".event[data-kind=flip] .what")
+	told := b.Text(".event[data-kind=flip] .what")
 	for _, want := range []string{flip.Text, flip.Cause, fmt.Sprintf("generation %d", flip.Generation)} {
 		if !strings.Contains(told, want) {
 			t.Errorf("the page says of the last flip %q, want %q in it", told, want)
@@ -93,7 +94,7 @@ func TestThePageShowsAFlipWithinTwoSecondsOfTheLog(t *testing.T) {
 	w := watchShop(t)
 	b := w.browse(t)
 	w.shop.eu.Down()
-	seen := b.wait(`document.querySelector(".group .where").innerText.startsWith("on us since ") &&
+	seen := b.Wait(`document.querySelector(".group .where").innerText.startsWith("on us since ") &&
 		document.querySelector(".event[data-kind=flip]") && document.querySelector("#headline-text").innerText.includes("shop is on us")`)
 	logged := w.moment(w.await("pointer moved", line{"to": "us"}))
 	took := time.UnixMilli(int64(seen)).Sub(logged)
@@ -109,28 +110,28 @@ func TestClicksMoveTraffic(t *testing.T) {
 	b := w.browse(t)
 	w.landsOn("eu")
 
-	b.click(`button[aria-label="Pin shop…"]`)
-	b.click(`dialog input[name=target][value=us]`)
-	b.click(`dialog button.main`)
-	b.wait(`!document.querySelector("dialog") && document.querySelector(".group .pin-note:not([hidden])")`)
+	b.Click(`button[aria-label="Pin shop…"]`)
+	b.Click(`dialog input[name=target][value=us]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`!document.querySelector("dialog") && document.querySelector(".group .pin-note:not([hidden])")`)
 	w.landsOn("us")
 	w.first("admin", line{"action": "pin", "subject": "shop", "result": "done"})
 	if g := get[adminapi.Status](w, "/v1/status").Groups[0]; g.Pin == nil || g.Pin.Target != "us" || g.Pin.Until == nil {
 		t.Errorf("after a pin for half an hour the status says %+v", g.Pin)
 	}
 
-	b.click(`button[aria-label="Unpin shop…"]`)
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
+	b.Click(`button[aria-label="Unpin shop…"]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
 	w.landsOn("eu")
 
-	b.click(`button[aria-label="Drain eu…"]`)
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector(".group .where").innerText.startsWith("on us since ") && !document.querySelector("dialog")`)
+	b.Click(`button[aria-label="Drain eu…"]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector(".group .where").innerText.startsWith("on us since ") && !document.querySelector("dialog")`)
 	w.landsOn("us")
-	b.click(`button[aria-label="Make eu ready…"]`)
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
+	b.Click(`button[aria-label="Make eu ready…"]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
 	w.landsOn("eu")
 }
 
@@ -140,34 +141,34 @@ func TestAChangeThatIsRefusedSaysSoOnThePage(t *testing.T) {
 	const conflict = "the server responded with a status of 409"
 	b := w.browse(t, conflict)
 
-	b.click(`button[aria-label="Drain us…"]`)
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector('button[aria-label="Make us ready…"]') && !document.querySelector("dialog")`)
-	b.click(`button[aria-label="Drain eu…"]`)
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector("dialog [role=alert]:not([hidden])")`)
-	if said := b.text("dialog [role=alert]"); !strings.Contains(said, "the other origin of group shop, us, is drained") {
+	b.Click(`button[aria-label="Drain us…"]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector('button[aria-label="Make us ready…"]') && !document.querySelector("dialog")`)
+	b.Click(`button[aria-label="Drain eu…"]`)
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector("dialog [role=alert]:not([hidden])")`)
+	if said := b.Text("dialog [role=alert]"); !strings.Contains(said, "the other origin of group shop, us, is drained") {
 		t.Errorf("the dialog says %q", said)
 	}
 	w.landsOn("eu")
-	b.click(`dialog .buttons button[type=button]`)
+	b.Click(`dialog .buttons button[type=button]`)
 
 	w.post("/v1/origins/us/ready", "{}")
-	b.wait(`document.querySelector('button[aria-label="Drain us…"]')`)
-	b.click(`button[aria-label="Pin shop…"]`)
-	b.click(`dialog input[name=target][value=eu]`)
+	b.Wait(`document.querySelector('button[aria-label="Drain us…"]')`)
+	b.Click(`button[aria-label="Pin shop…"]`)
+	b.Click(`dialog input[name=target][value=eu]`)
 	w.post("/v1/groups/shop/pin", `{"target": "us"}`) // somebody else, meanwhile
-	b.click(`dialog button.main`)
-	b.wait(`document.querySelector("dialog [role=alert]:not([hidden])")`)
-	said := b.text("dialog")
+	b.Click(`dialog button.main`)
+	b.Wait(`document.querySelector("dialog [role=alert]:not([hidden])")`)
+	said := b.Text("dialog")
 	for _, want := range []string{"The pointer has moved since you looked", "Now: shop is on us since ", "generation 2."} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the dialog says %q, want %q in it", said, want)
 		}
 	}
 	w.landsOn("us")
-	b.click(`dialog button.main`) // with what it says in mind
-	b.wait(`!document.querySelector("dialog") && document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
+	b.Click(`dialog button.main`) // with what it says in mind
+	b.Wait(`!document.querySelector("dialog") && document.querySelector(".group .where").innerText.startsWith("on eu since ")`)
 	w.landsOn("eu")
 }
 
@@ -175,7 +176,7 @@ func TestThePageRunsNoScriptButItsOwn(t *testing.T) {
 	t.Parallel()
 	w := watchShop(t)
 	b := w.browse(t, "Content Security Policy")
-	ran := evaluate[bool](b, `(() => {
+	ran := browsertest.Eval[bool](b, `(() => {
 		const script = document.createElement("script");
 		script.textContent = "window.foreign = true";
 		document.head.append(script);

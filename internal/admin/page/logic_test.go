@@ -12,6 +12,7 @@ func module[T any](b *tab, name, expression string) T {
 }
 
 func TestNumbersAndTimesAreSaidInWords(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600)
 	b.open(f)
@@ -52,6 +53,7 @@ func TestNumbersAndTimesAreSaidInWords(t *testing.T) {
 }
 
 func TestTheHeadlineSaysTheWorstFirst(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600)
 	b.open(f)
@@ -89,6 +91,7 @@ func TestTheHeadlineSaysTheWorstFirst(t *testing.T) {
 }
 
 func TestTheModelForgetsWhatIsOld(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600)
 	b.open(f)
@@ -119,6 +122,7 @@ func TestTheModelForgetsWhatIsOld(t *testing.T) {
 }
 
 func TestDrawingsAreInProportion(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600)
 	b.open(f)

@@ -6,6 +6,7 @@ import (
 )
 
 func TestNothingScrollsSideways(t *testing.T) {
+	t.Parallel()
 	for _, width := range []int64{320, 390, 768, 1440, 3840} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			f := newFake(t, calmStatus())
@@ -17,11 +18,11 @@ func TestNothingScrollsSideways(t *testing.T) {
 			})
 			b := newTab(t, width, 900)
 			b.open(f)
-			b.click(`#routes button.open`)
-			b.wait(`document.querySelector(".requests, .detail [role=status]")`)
+			b.Click(`#routes button.open`)
+			b.Wait(`document.querySelector(".requests, .detail [role=status]")`)
 			b.fits()
-			b.click(`button[aria-label="Pin shop…"]`)
-			b.wait(`document.querySelector("dialog[open]")`)
+			b.Click(`button[aria-label="Pin shop…"]`)
+			b.Wait(`document.querySelector("dialog[open]")`)
 			b.fits()
 		})
 	}
@@ -39,6 +40,7 @@ func (b *tab) fits() {
 }
 
 func TestColoursHaveContrastInLightAndDark(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
 	b := newTab(t, 1440, 900)
@@ -46,7 +48,7 @@ func TestColoursHaveContrastInLightAndDark(t *testing.T) {
 	pages := make(map[string]string)
 	for _, scheme := range []string{"light", "dark"} {
 		b.media(scheme, true)
-		b.wait(fmt.Sprintf(`matchMedia("(prefers-color-scheme: %s)").matches`, scheme))
+		b.Wait(fmt.Sprintf(`matchMedia("(prefers-color-scheme: %s)").matches`, scheme))
 		pages[scheme] = eval[string](b, `getComputedStyle(document.body).backgroundColor`)
 		for _, poor := range eval[[]string](b, contrast) {
 			t.Errorf("%s: %s", scheme, poor)
@@ -92,9 +94,9 @@ func TestTheThemeIsRemembered(t *testing.T) {
 	b.open(f)
 	ground := func() string { return eval[string](b, `getComputedStyle(document.body).backgroundColor`) }
 	light := ground()
-	b.click("#theme")
-	b.click("#theme")
-	b.wait(`document.querySelector("#theme").textContent === "Theme: dark"`)
+	b.Click("#theme")
+	b.Click("#theme")
+	b.Wait(`document.querySelector("#theme").textContent === "Theme: dark"`)
 	dark := ground()
 	if dark == light {
 		t.Errorf("dark is as light as light: %s", dark)
@@ -103,16 +105,17 @@ func TestTheThemeIsRemembered(t *testing.T) {
 	if got := ground(); got != dark {
 		t.Errorf("after a reload the page is %s, want %s", got, dark)
 	}
-	b.click("#theme")
-	b.wait(`document.querySelector("#theme").textContent === "Theme: system" && localStorage.getItem("theme") === null`)
+	b.Click("#theme")
+	b.Wait(`document.querySelector("#theme").textContent === "Theme: system" && localStorage.getItem("theme") === null`)
 }
 
 func TestMotionStopsForThoseWhoAskForIt(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.remember()
 	b := newTab(t, 1440, 900)
 	b.open(f)
-	b.wait(`document.querySelector(".drops").getAttribute("d")`)
+	b.Wait(`document.querySelector(".drops").getAttribute("d")`)
 	if n := eval[int](b, `document.getAnimations().length`); n == 0 {
 		t.Error("nothing flows")
 	}

@@ -64,44 +64,46 @@ func TestAnOutageShowsWithinTwoSeconds(t *testing.T) {
 	f.remember()
 	b := newTab(t, 1440, 900)
 	b.open(f)
-	if got := b.text("#headline-text"); got != "All is well: 2 groups on their primaries" {
+	if got := b.Text("#headline-text"); got != "All is well: 2 groups on their primaries" {
 		t.Fatalf("before the outage the page says %q", got)
 	}
 	began := time.Now()
 	f.breakEu()
-	b.wait(`document.querySelector("#headline-text").textContent.startsWith("shop is on us since")`)
-	b.wait(`document.querySelector('[aria-label="Group shop"] .flow').dataset.at === "secondary"`)
-	b.wait(`document.querySelector('#events [data-kind="flip"] .event-text')?.textContent === "shop moved from eu to us."`)
-	b.wait(`document.querySelector('[aria-label="Group shop"] .place.primary .verdict').dataset.verdict === "down"`)
-	b.wait(`document.querySelectorAll("#charts .flip-head").length === 3`)
+	b.Wait(`document.querySelector("#headline-text").textContent.startsWith("shop is on us since")`)
+	b.Wait(`document.querySelector('[aria-label="Group shop"] .flow').dataset.at === "secondary"`)
+	b.Wait(`document.querySelector('#events [data-kind="flip"] .event-text')?.textContent === "shop moved from eu to us."`)
+	b.Wait(`document.querySelector('[aria-label="Group shop"] .place.primary .verdict').dataset.verdict === "down"`)
+	b.Wait(`document.querySelectorAll("#charts .flip-head").length === 3`)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("the outage showed after %v", took)
 	}
-	b.wait(`document.querySelector("#announce").textContent.includes("shop moved from eu to us.")`)
-	b.wait(`document.title.startsWith("shop is on us")`)
-	b.wait(`document.querySelector('[aria-label="Group shop"] .place.secondary .number').textContent > 50`)
-	if got := b.text(`[aria-label="Origin eu"] .said`); !strings.Contains(got, "connect_refused") {
+	b.Wait(`document.querySelector("#announce").textContent.includes("shop moved from eu to us.")`)
+	b.Wait(`document.title.startsWith("shop is on us")`)
+	b.Wait(`document.querySelector('[aria-label="Group shop"] .place.secondary .number').textContent > 50`)
+	if got := b.Text(`[aria-label="Origin eu"] .said`); !strings.Contains(got, "connect_refused") {
 		t.Errorf("the last probe of eu reads %q", got)
 	}
-	if got := b.text(`#events [data-kind="verdict"] summary`); got != "Evidence: 3 probes" {
+	if got := b.Text(`#events [data-kind="verdict"] summary`); got != "Evidence: 3 probes" {
 		t.Errorf("the verdict's evidence reads %q", got)
 	}
 }
 
 func TestSilenceLooksStale(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600)
 	b.open(f)
 	f.do(func() { f.muted = true })
-	b.wait(`/^no data since \d+ s$/.test(document.querySelector("#feed-text").textContent)`)
+	b.Wait(`/^no data since \d+ s$/.test(document.querySelector("#feed-text").textContent)`)
 	if got := eval[string](b, `getComputedStyle(document.querySelector("main")).filter`); got != "grayscale(1)" {
 		t.Errorf("stale data is drawn with the filter %s", got)
 	}
 	f.do(func() { f.muted = false })
-	b.wait(`document.querySelector("#feed-text").textContent === "live"`)
+	b.Wait(`document.querySelector("#feed-text").textContent === "live"`)
 }
 
 func TestALostConnectionIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 800, 600, "ERR_")
 	b.open(f)
@@ -113,37 +115,39 @@ func TestALostConnectionIsMadeAnew(t *testing.T) {
 		f.happenLocked(adminapi.Event{Kind: "reload", Level: "info", Text: "While nobody looked."})
 		f.status.PID++
 	})
-	b.wait(`[...document.querySelectorAll(".event-text")].some((n) => n.textContent === "While nobody looked.")`)
-	b.wait(`document.querySelector("#foot").textContent.startsWith("Process 4712")`)
+	b.Wait(`[...document.querySelectorAll(".event-text")].some((n) => n.textContent === "While nobody looked.")`)
+	b.Wait(`document.querySelector("#foot").textContent.startsWith("Process 4712")`)
 }
 
 func TestATokenIsAskedForAndSent(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.do(func() { f.token = "right" })
 	b := newTab(t, 390, 844, "401")
-	b.run(chromedp.Navigate(f.url))
-	b.wait(`!document.querySelector("#signin").hidden && document.activeElement.id === "token"`)
-	b.press("wrong", kb.Enter)
+	b.Run(chromedp.Navigate(f.url))
+	b.Wait(`!document.querySelector("#signin").hidden && document.activeElement.id === "token"`)
+	b.Press("wrong", kb.Enter)
 	if path, body := f.next(); path != "/v1/session" || body["token"] != "wrong" {
 		t.Errorf("it sent %s %v", path, body)
 	}
-	b.wait(`document.querySelector("#signin-problem").textContent.includes("not the token")`)
-	b.press("right", kb.Enter)
+	b.Wait(`document.querySelector("#signin-problem").textContent.includes("not the token")`)
+	b.Press("right", kb.Enter)
 	f.next()
-	b.wait(`document.querySelector("#signin").hidden && document.querySelector("#main:not([hidden]) .group")`)
+	b.Wait(`document.querySelector("#signin").hidden && document.querySelector("#main:not([hidden]) .group")`)
 }
 
 func TestARouteOpensItsLastFailures(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
 	b := newTab(t, 1440, 900)
 	b.open(f)
-	if got := b.text(`#routes .routes tbody th button`); got != "product" && got != "basket" {
+	if got := b.Text(`#routes .routes tbody th button`); got != "product" && got != "basket" {
 		t.Errorf("the first route is %s, which has no trouble", got)
 	}
-	b.run(chromedp.Click(`//button[text()="product"]`))
-	b.wait(`document.querySelector(".requests li")`)
-	got := b.text(".detail")
+	b.Run(chromedp.Click(`//button[text()="product"]`))
+	b.Wait(`document.querySelector(".requests li")`)
+	got := b.Text(".detail")
 	for _, part := range []string{"502", "GET /product/17", "no failover: timeout", "eu (primary, 192.0.2.10:443)", "✕ connect_timeout: no connection within connect_timeout (1s)", "✕ reset: the connection broke before the response"} {
 		if !strings.Contains(got, part) {
 			t.Errorf("the last failures leave out %q: %s", part, got)
@@ -152,18 +156,20 @@ func TestARouteOpensItsLastFailures(t *testing.T) {
 }
 
 func TestTheTimelineIsFilteredByKind(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
 	b := newTab(t, 1440, 900)
 	b.open(f)
-	b.wait(`document.querySelectorAll(".event").length === 5`)
-	b.click(`#events-kinds input[value="flips"]`)
-	b.wait(`document.querySelectorAll(".event").length === 1 && document.querySelector(".event").dataset.kind === "flip"`)
-	b.click(`#events-kinds input[value="hand"]`)
-	b.wait(`document.querySelectorAll(".event").length === 0 && document.querySelector("#events").hasAttribute("data-empty")`)
+	b.Wait(`document.querySelectorAll(".event").length === 5`)
+	b.Click(`#events-kinds input[value="flips"]`)
+	b.Wait(`document.querySelectorAll(".event").length === 1 && document.querySelector(".event").dataset.kind === "flip"`)
+	b.Click(`#events-kinds input[value="hand"]`)
+	b.Wait(`document.querySelectorAll(".event").length === 0 && document.querySelector("#events").hasAttribute("data-empty")`)
 }
 
 func TestARefusedReloadIsShown(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, calmStatus())
 	b := newTab(t, 1440, 900)
 	b.open(f)
@@ -174,7 +180,7 @@ func TestARefusedReloadIsShown(t *testing.T) {
 		f.status.Config.Failed = []string{"fairlead.toml:3:1: unknown key \"listn\""}
 		f.tellStatusLocked()
 	})
-	b.wait(`document.querySelector("#refused:not([hidden]) li")?.textContent.includes("listn")`)
+	b.Wait(`document.querySelector("#refused:not([hidden]) li")?.textContent.includes("listn")`)
 }
 
 func TestThirtyGroupsAndAThousandRoutes(t *testing.T) {
@@ -182,23 +188,23 @@ func TestThirtyGroupsAndAThousandRoutes(t *testing.T) {
 	f.remember()
 	b := newTab(t, 1440, 900)
 	b.open(f)
-	b.wait(`document.querySelectorAll(".group").length === 30`)
-	if got := b.text(".group h3"); got != "group-17" {
+	b.Wait(`document.querySelectorAll(".group").length === 30`)
+	if got := b.Text(".group h3"); got != "group-17" {
 		t.Errorf("%s comes first, want the one in trouble, group-17", got)
 	}
 	if n := eval[int](b, `document.querySelectorAll(".group[data-open]").length`); n != 1 {
 		t.Errorf("%d groups are open, want the one in trouble", n)
 	}
-	if got := b.text("#routes tbody th button"); got != "route-0777" {
+	if got := b.Text("#routes tbody th button"); got != "route-0777" {
 		t.Errorf("%s comes first, want the one in trouble, route-0777", got)
 	}
 	if n := eval[int](b, `document.querySelectorAll("#routes tbody").length`); n != 50 {
 		t.Errorf("%d routes are drawn, want 50", n)
 	}
-	b.run(chromedp.SendKeys(chromedp.CSS("#routes-filter"), "route-042"))
-	b.wait(`document.querySelectorAll("#routes tbody").length === 10 && document.querySelector("#routes-count").textContent === "10 of 1,000 routes"`)
-	b.click(`.group:nth-child(2) .more`)
-	b.wait(`document.querySelectorAll(".group[data-open]").length === 2`)
+	b.Run(chromedp.SendKeys(chromedp.CSS("#routes-filter"), "route-042"))
+	b.Wait(`document.querySelectorAll("#routes tbody").length === 10 && document.querySelector("#routes-count").textContent === "10 of 1,000 routes"`)
+	b.Click(`.group:nth-child(2) .more`)
+	b.Wait(`document.querySelectorAll(".group[data-open]").length === 2`)
 	// A status that brings nothing new leaves the routes as they are.
 	touched := eval[int](b, `new Promise((done) => {
 		let n = 0;
@@ -219,7 +225,7 @@ func TestTenMinutesLeaveThePageAsSmallAsItWas(t *testing.T) {
 	nodes := func(minutes int) int {
 		f.play(minutes)
 		want := fmt.Sprintf("event %d.", minutes)
-		b.wait(fmt.Sprintf(`document.querySelector(".event-text")?.textContent.endsWith(%q)`, want))
+		b.Wait(fmt.Sprintf(`document.querySelector(".event-text")?.textContent.endsWith(%q)`, want))
 		return eval[int](b, `document.querySelectorAll("*").length`)
 	}
 	first := nodes(10)

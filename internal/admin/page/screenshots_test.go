@@ -46,10 +46,10 @@ func TestScreenshots(t *testing.T) {
 	many := newFake(t, wide(30, 1000))
 	many.remember()
 	open := func(b *tab) {
-		b.run(chromedp.Click(`//button[text()="product"]`))
-		b.wait(`document.querySelector(".requests")`)
-		b.click(`button[aria-label="Pin shop…"]`)
-		b.wait(`document.querySelector("dialog[open]")`)
+		b.Run(chromedp.Click(`//button[text()="product"]`))
+		b.Wait(`document.querySelector(".requests")`)
+		b.Click(`button[aria-label="Pin shop…"]`)
+		b.Wait(`document.querySelector("dialog[open]")`)
 	}
 	for _, size := range [][2]int64{{390, 844}, {1440, 900}, {3840, 2160}} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -82,7 +82,7 @@ func (s shot) take(t *testing.T) {
 		b.media(s.scheme, true)
 		call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 		b.open(s.f)
-		b.wait(`document.querySelector(".chart .stroke").getAttribute("d")`)
+		b.Wait(`document.querySelector(".chart .stroke").getAttribute("d")`)
 		if s.prepare != nil {
 			s.prepare(b)
 		}
@@ -90,7 +90,7 @@ func (s shot) take(t *testing.T) {
 		if s.full {
 			take = chromedp.FullScreenshot(100)
 		}
-		picture, err := chromedp.Run(b.ctx, take)
+		picture, err := chromedp.Run(b.Context(), take)
 		if err != nil {
 			t.Fatal(err)
 		}
