@@ -254,30 +254,14 @@ func (r *record) classes() string {
 	return strings.Join(classes, ", ")
 }
 
-// lost measures how much time a busy machine takes from this process, so that
-// a bound in time can be as tight as what it proves and yet hold anywhere.
-type lost struct{ total atomic.Int64 }
+// lost is how much time a busy machine takes from this process, so that a bound in
+// time can be as tight as what it proves and yet hold anywhere.
+type lost struct{ *chaos.Stalls }
 
 // measureLost runs until the test ends.
 func measureLost(t testing.TB) *lost {
-	l := &lost{}
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		const beat = 10 * time.Millisecond
-		for {
-			from := time.Now()
-			select {
-			case <-stop:
-				return
-			case <-time.After(beat):
-			}
-			if late := time.Since(from) - beat; late > beat {
-				l.total.Add(int64(late))
-			}
-		}
-	}()
-	t.Cleanup(func() { close(stop); <-done })
+	l := &lost{chaos.MeasureStalls()}
+	t.Cleanup(l.Stop)
 	return l
 }
 
@@ -286,13 +270,10 @@ func measureLost(t testing.TB) *lost {
 // holds at any speed must have been asserted by then.
 func (l *lost) skipIfStarved(t testing.TB) {
 	t.Helper()
-	if total := time.Duration(l.total.Load()); total > time.Second {
+	if total := l.Total(); total > time.Second {
 		t.Skipf("the machine took %v from this process: the rest would prove nothing", total)
 	}
 }
 
-// allow is a bound with what the machine has taken added, twice, since what
-// waits for one late step is often late with the next.
-func (l *lost) allow(d time.Duration) time.Duration {
-	return d + 2*time.Duration(l.total.Load())
-}
+// allow is a bound with what the machine has taken added.
+func (l *lost) allow(d time.Duration) time.Duration { return d + l.Allowance() }

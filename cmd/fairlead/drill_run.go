@@ -156,11 +156,12 @@ func (d *drillRun) play(ctx context.Context, round *drillRound) (*drillSeen, err
 	}
 	defer stage.close()
 	seen.started = time.Now()
-	pulse := newPulse()
+	stalls := chaos.MeasureStalls()
+	defer stalls.Stop()
 	loads := d.load(ctx, stage.address, round)
 	err = seen.script(ctx, origins)
 	seen.settle(loads, origins)
-	seen.stood = pulse.stop()
+	seen.stood = stalls.Worst()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -169,43 +170,6 @@ func (d *drillRun) play(ctx context.Context, round *drillRound) (*drillSeen, err
 	}
 	seen.judge(stage.service.proxy, origins)
 	return seen, nil
-}
-
-// pulse finds out how long this process stands still, or waits for a processor.
-type pulse struct {
-	end  chan struct{}
-	said chan time.Duration
-}
-
-const pulseEvery = 20 * time.Millisecond
-
-func newPulse() pulse {
-	p := pulse{make(chan struct{}), make(chan time.Duration)}
-	go p.beat()
-	return p
-}
-
-func (p pulse) beat() {
-	ticker := time.NewTicker(pulseEvery)
-	defer ticker.Stop()
-	longest := time.Duration(0)
-	for last := time.Now(); ; {
-		select {
-		case <-ticker.C:
-			now := time.Now()
-			longest = max(longest, now.Sub(last)-pulseEvery)
-			last = now
-		case <-p.end:
-			p.said <- longest
-			return
-		}
-	}
-}
-
-// stop ends the pulse and returns the longest pause.
-func (p pulse) stop() time.Duration {
-	close(p.end)
-	return <-p.said
 }
 
 // drillStage is a proxy at work.

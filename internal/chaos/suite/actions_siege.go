@@ -31,7 +31,7 @@ func Beaten(n int, limit time.Duration, statuses ...string) Action {
 			return err
 		}
 		for _, lasted := range s.siege.Ended() {
-			if lasted > limit+s.lost.allowance() {
+			if lasted > limit+s.lost.Allowance() {
 				return late("one lasted %v", lasted)
 			}
 		}

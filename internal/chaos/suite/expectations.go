@@ -167,7 +167,7 @@ func Quickly(what string, q float64, limit time.Duration, keep func(*chaos.Resul
 		if len(results) == 0 {
 			return fmt.Errorf("there were no %s", what)
 		}
-		if got := chaos.Quantile(results, q); got > limit+o.lost.allowance() {
+		if got := chaos.Quantile(results, q); got > limit+o.lost.Allowance() {
 			return late("it took %v", got)
 		}
 		return nil

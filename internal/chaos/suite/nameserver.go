@@ -86,7 +86,7 @@ func (s *Stage) inTime(all []pointed, limit time.Duration) error {
 		return fmt.Errorf("the pointer never moved")
 	}
 	for i, f := range flips {
-		from, to, told := f.Time.Add(limit+s.lost.allowance()), time.Now(), 0
+		from, to, told := f.Time.Add(limit+s.lost.Allowance()), time.Now(), 0
 		if i+1 < len(flips) {
 			to = flips[i+1].Time.Add(-2 * time.Millisecond)
 		}

@@ -86,7 +86,7 @@ func LooksAtAdmin(limit time.Duration, least int) Action {
 			worst = max(worst, time.Since(begun))
 			<-pace.C
 		}
-		if worst > limit+s.lost.allowance() {
+		if worst > limit+s.lost.Allowance() {
 			return late("one took %v", worst)
 		}
 		if n < least {

@@ -27,7 +27,7 @@ type Outcome struct {
 	faults  []Span
 	marks   []Mark
 	journal *journal
-	lost    *stalls
+	lost    *chaos.Stalls
 	totals  map[string]Line // by route, of all processes together
 }
 
@@ -111,7 +111,7 @@ func Play(sc *Scenario) *Outcome {
 	}
 	o.Ledger, o.Origins = s.ledger(), slices.Concat(s.order, s.others)
 	o.Broken = s.settle()
-	o.Took, o.Lost, o.Deaf = time.Since(s.begun), time.Duration(s.lost.total.Load()), time.Duration(s.lost.worst.Load())
+	o.Took, o.Lost, o.Deaf = time.Since(s.begun), s.lost.Total(), s.lost.Worst()
 	for i := range s.faults {
 		if s.faults[i].To.IsZero() {
 			s.faults[i].To = o.Begun.Add(o.Took)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
@@ -40,7 +39,7 @@ type Stage struct {
 	own      chaos.Ledger // of requests that actions send themselves
 	rest     usage        // of the proxy before the load
 	begun    time.Time
-	lost     *stalls
+	lost     *chaos.Stalls
 	restarts int
 	tasks    map[string]*task // beside the steps
 	siege    *chaos.Siege     // the last one
@@ -67,8 +66,8 @@ type Span struct {
 
 // openStage makes everything but the load.
 func openStage(sc *Scenario) (*Stage, error) {
-	s := &Stage{scenario: sc, listen: "127.0.0.1:0", origins: make(map[string]*chaos.Origin), journal: &journal{}, lost: measureStalls()}
-	s.later(s.lost.stop)
+	s := &Stage{scenario: sc, listen: "127.0.0.1:0", origins: make(map[string]*chaos.Origin), journal: &journal{}, lost: chaos.MeasureStalls()}
+	s.later(s.lost.Stop)
 	var err error
 	if s.dir, err = os.MkdirTemp(workspace(), "s"); err != nil {
 		return s, err
@@ -236,7 +235,7 @@ func (s *Stage) text() (all string) {
 // await polls until ok. It gives up if the proxy ends, and later than limit where the
 // machine takes time, but no more than three times as late.
 func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
-	end, before := time.Now().Add(limit), s.lost.allowance()
+	end, before := time.Now().Add(limit), s.lost.Allowance()
 	for !ok() {
 		select {
 		case <-s.proxy.gone:
@@ -246,7 +245,7 @@ func (s *Stage) await(limit time.Duration, what string, ok func() bool) error {
 			return nil
 		case <-time.After(2 * time.Millisecond):
 		}
-		if time.Now().After(end.Add(min(s.lost.allowance()-before, 2*limit))) {
+		if time.Now().After(end.Add(min(s.lost.Allowance()-before, 2*limit))) {
 			if ok() {
 				return nil
 			}
@@ -349,38 +348,3 @@ func (s *Stage) endFault(origin string) {
 		}
 	}
 }
-
-// stalls is how much time the machine took from this process, so that a claim
-// about time can be told from a machine that was too busy.
-type stalls struct {
-	total atomic.Int64
-	worst atomic.Int64
-	stop  func()
-}
-
-func measureStalls() *stalls {
-	l := &stalls{}
-	stop, done := make(chan struct{}), make(chan struct{})
-	l.stop = sync.OnceFunc(func() { close(stop); <-done })
-	go func() {
-		defer close(done)
-		const beat = 10 * time.Millisecond
-		for {
-			from := time.Now()
-			select {
-			case <-stop:
-				return
-			case <-time.After(beat):
-			}
-			if over := time.Since(from) - beat; over > beat {
-				l.total.Add(int64(over))
-				l.worst.Store(max(l.worst.Load(), int64(over)))
-			}
-		}
-	}()
-	return l
-}
-
-// allowance is what is added to a bound: twice what the machine took, since what
-// waits for one late step is often late with the next.
-func (l *stalls) allowance() time.Duration { return 2 * time.Duration(l.total.Load()) }

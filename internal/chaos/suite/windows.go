@@ -156,7 +156,7 @@ func QuicklyIn(w Window, what string, q float64, limit time.Duration, keep func(
 		if err != nil {
 			return err
 		}
-		if got := chaos.Quantile(all, q); got > limit+o.lost.allowance() {
+		if got := chaos.Quantile(all, q); got > limit+o.lost.Allowance() {
 			return late("it took %v", got)
 		}
 		return nil
