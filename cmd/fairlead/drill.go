@@ -262,7 +262,7 @@ func newDrillRun(cfg *config.Config, o *drillOptions, doc *drill.Document) (*dri
 // fit is how many faults this machine can play at the same time, so that each has
 // enough of it. Handshakes are what takes most.
 func (d *drillRun) fit(processors int) int {
-	lanes := min(easyRate/int(d.rate*float64(len(d.routes))), maxLanes, processors)
+	lanes := min(easyRate/int(d.rate*float64(len(d.routes))), maxLanes, 2*processors)
 	if d.certs != nil {
 		lanes /= 2
 	}
@@ -339,8 +339,7 @@ func (d *drillRun) run(ctx context.Context, jobs []drillJob, out *drillPrinter, 
 	}
 	var lanes sync.WaitGroup
 	defer lanes.Wait()
-	var alone sync.RWMutex // written by who has to be alone
-	var again atomic.Int32
+	var road road
 	next := make(chan int, len(jobs))
 	for i := range jobs {
 		next <- i
@@ -351,15 +350,7 @@ func (d *drillRun) run(ctx context.Context, jobs []drillJob, out *drillPrinter, 
 		lanes.Go(func() {
 			for i := range next {
 				out.progress.began(i)
-				alone.RLock()
-				over := d.do(ctx, &jobs[i])
-				alone.RUnlock()
-				if over.result != nil && over.result.Busy() && again.Add(1) <= maxAgain {
-					alone.Lock()
-					over = d.do(ctx, &jobs[i])
-					alone.Unlock()
-				}
-				done[i] <- over
+				done[i] <- road.drive(func() drillDone { return d.do(ctx, &jobs[i]) })
 				out.progress.ended(i)
 			}
 		})
@@ -380,6 +371,33 @@ func (d *drillRun) run(ctx context.Context, jobs []drillJob, out *drillPrinter, 
 		}
 	}
 	return nil
+}
+
+// road lets jobs go side by side until this machine turns out to be too narrow for
+// that: then they go one after the other, and the one that showed it goes again.
+type road struct {
+	alone  sync.RWMutex // written by who goes alone
+	narrow atomic.Bool
+	again  atomic.Int32
+}
+
+// drive does a job when there is room for it.
+func (r *road) drive(job func() drillDone) drillDone {
+	if !r.narrow.Load() {
+		r.alone.RLock()
+		over := job()
+		r.alone.RUnlock()
+		if over.result == nil || !over.result.Busy() {
+			return over
+		}
+		r.narrow.Store(true)
+		if r.again.Add(1) > maxAgain {
+			return over
+		}
+	}
+	r.alone.Lock()
+	defer r.alone.Unlock()
+	return job()
 }
 
 // do does one job.

@@ -20,7 +20,7 @@ import (
 
 const (
 	// settleGrace is how long answers may take that don't hang, after a load's end.
-	settleGrace = 1500 * time.Millisecond
+	settleGrace = 4 * time.Second
 	// restPatience is how long the proxy may take to be at rest when every client has
 	// its answer.
 	restPatience = 3 * time.Second

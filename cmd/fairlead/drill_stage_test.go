@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -263,7 +264,7 @@ func TestTheLoadFitsTheMachine(t *testing.T) {
 		lanes              int
 	}{
 		{routes: 1, processors: 8, rate: 50, lanes: 4},
-		{routes: 1, processors: 2, rate: 50, lanes: 2},
+		{routes: 1, processors: 1, rate: 50, lanes: 2},
 		{routes: 8, processors: 8, rate: 50, lanes: 2},
 		{routes: 40, processors: 8, rate: 20, lanes: 1},
 		{routes: 2, processors: 8, asked: 2000, rate: 2000, lanes: 1},
@@ -281,6 +282,54 @@ func TestTheLoadFitsTheMachine(t *testing.T) {
 		if lanes, want := d.fit(tt.processors), max(1, tt.lanes/2); lanes != want {
 			t.Errorf("%d routes over TLS: %d lanes, want %d", tt.routes, lanes, want)
 		}
+	}
+}
+
+func TestJobsGoAloneOnceTheMachineIsTooBusy(t *testing.T) {
+	var r road
+	calm := func() drillDone { return drillDone{result: &drill.Result{}} }
+	busy := func() drillDone { return drillDone{result: &drill.Result{Stood: drill.Millis(time.Second)}} }
+	if r.drive(calm); r.narrow.Load() {
+		t.Error("narrow although nothing was busy")
+	}
+	// Two go side by side: each begins only when the other has.
+	var both sync.WaitGroup
+	first, second := make(chan struct{}), make(chan struct{})
+	meet := func(mine, other chan struct{}) func() drillDone {
+		return func() drillDone {
+			close(mine)
+			<-other
+			return calm()
+		}
+	}
+	both.Go(func() { r.drive(meet(first, second)) })
+	both.Go(func() { r.drive(meet(second, first)) })
+	both.Wait()
+	times := 0
+	over := r.drive(func() drillDone {
+		if times++; times == 1 {
+			return busy()
+		}
+		if r.alone.TryRLock() {
+			t.Error("the second time is not alone")
+			r.alone.RUnlock()
+		}
+		return calm()
+	})
+	if times != 2 || over.result.Busy() {
+		t.Errorf("played %d times, and the result is %+v", times, over.result)
+	}
+	times = 0
+	r.drive(func() drillDone {
+		times++
+		if r.alone.TryRLock() {
+			t.Error("those that follow are not alone")
+			r.alone.RUnlock()
+		}
+		return busy()
+	})
+	if times != 1 {
+		t.Errorf("one that was alone is played %d times", times)
 	}
 }
 

@@ -115,7 +115,7 @@ ns = ["ns1.failover.example."]
 [admin]
 listen = %[3]q
 [origins.eu]
-url = "https://eu.example"
+url = "http://eu.example"
 connect_timeout = "5s"
 [origins.eu.health]
 interval = "1s"
@@ -158,10 +158,11 @@ type drilledRoute struct {
 		Requests, Errors, Shed int
 		FirstSuccess           *float64 `json:"first_success_ms"`
 	}
-	Parked  int
-	Flip    *float64                                 `json:"flip_ms"`
-	P99     struct{ Before, During, After *float64 } `json:"p99_ms"`
-	Verdict struct{ Outcome, Text, Key string }
+	Parked     int
+	FailedOver int                                      `json:"failed_over"`
+	Flip       *float64                                 `json:"flip_ms"`
+	P99        struct{ Before, During, After *float64 } `json:"p99_ms"`
+	Verdict    struct{ Outcome, Text, Key string }
 }
 
 type drilledDocument struct {
@@ -177,25 +178,34 @@ type drilledDocument struct {
 	Faults []struct {
 		Fault, Skipped string
 		For            float64 `json:"for_ms"`
+		Stood          float64 `json:"stood_ms"`
 		Violations     []string
 		Routes         []drilledRoute
 	}
 }
 
-func TestADrillShowsWhatAnOutageWouldDo(t *testing.T) {
-	o := occupy(t)
-	file, page := o.config(t), filepath.Join(t.TempDir(), "drill.html")
+// drillBesides is "fairlead drill" with its faults side by side, whatever this
+// machine bears.
+func drillBesides(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	flags := flag.NewFlagSet("drill", flag.ContinueOnError)
 	options := drillOptions{lanes: 4}
 	options.register(flags)
-	if err := flags.Parse([]string{"-c", file, "--json", "--html", page, "--for", "2s", "--rate", "20",
-		"--fault", "connect_refused,status_500", "--fault", "tls_wrong_name", "--fault", "secondary_down"}); err != nil {
+	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs strings.Builder
 	p := program{stdout: &out, stderr: &errs}
-	code := exitCode(p.drill(t.Context(), &options), &errs)
-	stdout, stderr := out.String(), errs.String()
+	code = exitCode(p.drill(t.Context(), &options), &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestADrillShowsWhatAnOutageWouldDo(t *testing.T) {
+	t.Parallel()
+	o := occupy(t)
+	file, page := o.config(t), filepath.Join(t.TempDir(), "drill.html")
+	code, stdout, stderr := drillBesides(t, "-c", file, "--json", "--html", page, "--for", "2s", "--rate", "20",
+		"--fault", "connect_refused,status_500", "--fault", "secondary_down,tls_wrong_name")
 	var doc drilledDocument
 	if err := json.Unmarshal([]byte(stdout), &doc); err != nil {
 		t.Fatalf("%v in %s; stderr %s", err, stdout, stderr)
@@ -203,15 +213,23 @@ func TestADrillShowsWhatAnOutageWouldDo(t *testing.T) {
 	if !doc.Complete || doc.Violations != 0 || doc.Config != file || len(doc.Faults) != 4 {
 		t.Fatalf("got %+v", doc)
 	}
+	// The status that is not listed fails them on any machine.
 	if n := doc.CoveredFailed; code != exitWrong || n == 0 || !strings.HasSuffix(stderr, fmt.Sprintf("fairlead: %d covered requests failed\n", n)) {
 		t.Errorf("exit code %d, %d covered requests failed, stderr %s", code, n, stderr)
 	}
 	if r := doc.Routes; len(r) != 3 || r[0].Covered != "GET http://drill.test/" || r[0].Uncovered != "POST http://drill.test/" || r[1].Uncovered != "POST http://shop.example/orders" || r[1].Covered != "" || r[2].NotDriven == "" {
 		t.Errorf("routes: %+v", doc.Routes)
 	}
-	for i, f := range doc.Faults {
-		if want := []string{"connect_refused", "status_500", "tls_wrong_name", "secondary_down"}[i]; f.Fault != want || f.Skipped != "" || f.For < 2000 || len(f.Routes) != 2 {
+	if f := doc.Faults[3]; f.Fault != "tls_wrong_name" || f.Skipped == "" || len(f.Routes) != 0 {
+		t.Errorf("a fault of TLS without TLS: %+v", f)
+	}
+	for i, f := range doc.Faults[:3] {
+		if want := []string{"connect_refused", "status_500", "secondary_down"}[i]; f.Fault != want || f.Skipped != "" || f.For < 2000 || len(f.Routes) != 2 {
 			t.Fatalf("fault %d: %+v, want %s", i, f, want)
+		}
+		if f.Stood > 250 {
+			t.Logf("%s: this machine was too busy for figures, as the drill says itself: it stood still for %v ms", f.Fault, f.Stood)
+			continue
 		}
 		wantDrilled(t, f.Fault, &f.Routes[0], &f.Routes[1])
 	}
@@ -249,10 +267,6 @@ func wantDrilled(t *testing.T, fault string, page, order *drilledRoute) {
 		if page.Covered.Errors != 0 || order.Parked == 0 || page.Verdict.Outcome == "failed" {
 			t.Errorf("%s: %d errors, %d parked, verdict %+v", fault, page.Covered.Errors, order.Parked, page.Verdict)
 		}
-	case "tls_wrong_name":
-		if page.Covered.Errors != 0 || order.Uncovered.FirstSuccess == nil {
-			t.Errorf("%s: %d errors, first success %v", fault, page.Covered.Errors, order.Uncovered.FirstSuccess)
-		}
 	}
 	if page.Flip == nil || order.Flip == nil || *page.Flip <= 0 || *page.Flip > 3000 {
 		t.Errorf("%s: the pointer moved after %v and %v ms", fault, page.Flip, order.Flip)
@@ -276,10 +290,49 @@ func wantPage(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<svg", "connect_refused", "pointer shop", "verdict eu", "fault us", "failover_statuses", "1 broken"} {
+	for _, want := range []string{"<svg", "connect_refused", "pointer shop", "verdict eu", "fault us", "failover_statuses", " broken, ", "speaks TLS"} {
 		if !bytes.Contains(text, []byte(want)) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+}
+
+func TestADrillOfATLSOriginNeedsNoCertificateOfIt(t *testing.T) {
+	t.Parallel()
+	file := write(t, `
+[origins.eu]
+url = "https://eu.example"
+sni = "shop.example"
+connect_timeout = "5s"
+[origins.us]
+url = "https://us.example:8443"
+connect_timeout = "5s"
+[groups.shop]
+primary = "eu"
+secondary = "us"
+[[routes]]
+name = "page"
+match = "GET /"
+group = "shop"
+bulkhead = { max_concurrent = 100 }
+`)
+	code, stdout, stderr := drillBesides(t, "-c", file, "--json", "--for", "1s", "--rate", "5", "--fault", "tls_wrong_name")
+	var doc drilledDocument
+	if err := json.Unmarshal([]byte(stdout), &doc); err != nil {
+		t.Fatalf("%v in %s; stderr %s", err, stdout, stderr)
+	}
+	if len(doc.Faults) != 1 || len(doc.Faults[0].Routes) != 1 {
+		t.Fatalf("got %+v", doc)
+	}
+	f := doc.Faults[0]
+	if f.Stood > 250 {
+		t.Logf("this machine was too busy for figures, as the drill says itself: it stood still for %v ms", f.Stood)
+		return
+	}
+	// Nobody checks eu, so only the failover saves its requests.
+	r := f.Routes[0]
+	if code != exitDone || r.Covered == nil || r.Covered.Errors != 0 || r.FailedOver == 0 || r.Flip != nil || r.Verdict.Key != "origins.eu.health" {
+		t.Errorf("exit code %d, %+v; stderr %s", code, r, stderr)
 	}
 }
 
