@@ -282,10 +282,18 @@ func TestTheVerdictOfALiveDrill(t *testing.T) {
 		return adminapi.DrillCounts{Requests: n, Errors: errors, P99MS: p99}
 	}
 	for want, give := range map[string]adminapi.Drill{
-		"us stands in for eu: it answered all of 500 requests well.":                                                {Why: "time", Picked: counts(500, 0, 90), Others: counts(900, 3, 80)},
-		"us stands in for eu: it answered all of 500 requests well, but slower: a p99 of 300 ms against 80 ms.":     {Why: "operator", Picked: counts(500, 0, 300), Others: counts(900, 0, 80)},
-		"us stands in for eu within --stop-at: 0.4 % of what it was asked failed, against 0.333 % at eu.":           {Why: "time", Picked: counts(500, 2, 90), Others: counts(900, 3, 80)},
-		"us stands in for eu: it answered all of 7 requests well. 7 requests are few: a longer drill says more.":    {Why: "time", Picked: counts(7, 0, 1)},
+		"us stands in for eu: it answered all of 500 requests well.":                                             {Why: "time", Picked: counts(500, 0, 90), Others: counts(900, 3, 80)},
+		"us stands in for eu: it answered all of 500 requests well, but slower: a p99 of 300 ms against 80 ms.":  {Why: "operator", Picked: counts(500, 0, 300), Others: counts(900, 0, 80)},
+		"us stands in for eu within --stop-at: 0.4 % of what it was asked failed, against 0.333 % at eu.":        {Why: "time", Picked: counts(500, 2, 90), Others: counts(900, 3, 80)},
+		"us stands in for eu: it answered all of 7 requests well. 7 requests are few: a longer drill says more.": {Why: "time", Picked: counts(7, 0, 1)},
+		"eu itself fails 100 % of what it is asked, so nothing is proved of us, which failed 100 %: mend eu, then drill again. \"fairlead requests --failed\" has the last ones.": {
+			Why: "time", Picked: counts(50, 50, 1), Others: counts(900, 900, 1)},
+		"us stands in for eu: it answered all of 600 requests well.":                                           {Why: "time", Picked: counts(600, 0, 1), Others: counts(900, 900, 1)},
+		"us stands in for eu within --stop-at: 0.4 % of what it was asked failed, while eu was asked nothing.": {Why: "time", Picked: counts(500, 2, 90)},
+		"us does not stand in for eu: errors rose to 20 % of what it was asked, while eu was asked nothing, and the drill stopped itself. \"fairlead requests --failed\" has the last ones.": {
+			Why: "errors", Picked: counts(20, 4, 90)},
+		"The clients of all 3 requests that were picked left before they were answered, so nothing is proved: drill for longer or with a larger --share.": {
+			Why: "time", Picked: adminapi.DrillCounts{Left: 3}, Others: counts(900, 0, 1)},
 		"No request was picked, so nothing is proved: drill at a busier time, for longer or with a larger --share.": {Why: "time", Others: counts(3, 0, 1)},
 		"The drill ended early, since the secondary is down: it proves nothing either way.":                         {Why: "secondary_down", Picked: counts(500, 0, 1)},
 		"The drill ended early, since something_new: it proves nothing either way.":                                 {Why: "something_new"},

@@ -102,21 +102,31 @@ func (v view) live(g *adminapi.Group, d *adminapi.Drill) []string {
 // much.
 const fewPicked = 100
 
+// failsItself is the share of errors from which on a primary is no measure for its
+// secondary.
+const failsItself = 0.01
+
 // liveVerdict is what a drill has shown, in a sentence or two.
 func liveVerdict(g *adminapi.Group, d *adminapi.Drill) (string, tone) {
-	picked, others := percentOf(d.Picked.Errors, d.Picked.Requests), percentOf(d.Others.Errors, d.Others.Requests)
+	picked := percentOf(d.Picked.Errors, d.Picked.Requests)
 	switch {
 	case d.Why == "errors":
-		return fmt.Sprintf("%s does not stand in for %s: errors rose to %s of what it was asked, against %s at %s, and the drill stopped itself. \"fairlead requests --failed\" has the last ones.",
-			g.Secondary, g.Primary, picked, others, g.Primary), toneBad
+		return fmt.Sprintf("%s does not stand in for %s: errors rose to %s of what it was asked, %s, and the drill stopped itself. \"fairlead requests --failed\" has the last ones.",
+			g.Secondary, g.Primary, picked, against(g, d)), toneBad
 	case d.Why != "time" && d.Why != "operator":
 		return fmt.Sprintf("The drill ended early, since %s: it proves nothing either way.", liveWhy(d.Why)), toneWarn
+	case d.Picked.Requests == 0 && d.Picked.Left > 0:
+		return fmt.Sprintf("The clients of all %s that were picked left before they were answered, so nothing is proved: drill for longer or with a larger --share.",
+			count(int(d.Picked.Left), "request")), toneWarn
 	case d.Picked.Requests == 0:
 		return "No request was picked, so nothing is proved: drill at a busier time, for longer or with a larger --share.", toneWarn
+	case d.Picked.Errors > 0 && float64(d.Others.Errors) > failsItself*float64(d.Others.Requests):
+		return fmt.Sprintf("%s itself fails %s of what it is asked, so nothing is proved of %s, which failed %s: mend %s, then drill again. \"fairlead requests --failed\" has the last ones.",
+			g.Primary, percentOf(d.Others.Errors, d.Others.Requests), g.Secondary, picked, g.Primary), toneBad
 	}
 	text, t := fmt.Sprintf("%s stands in for %s: it answered all of %s well", g.Secondary, g.Primary, count(int(d.Picked.Requests), "request")), toneGood
 	if d.Picked.Errors > 0 {
-		text, t = fmt.Sprintf("%s stands in for %s within --stop-at: %s of what it was asked failed, against %s at %s", g.Secondary, g.Primary, picked, others, g.Primary), toneWarn
+		text, t = fmt.Sprintf("%s stands in for %s within --stop-at: %s of what it was asked failed, %s", g.Secondary, g.Primary, picked, against(g, d)), toneWarn
 	}
 	if slower(d) {
 		text, t = text+fmt.Sprintf(", but slower: a p99 of %s against %s", millis(d.Picked.P99MS), millis(d.Others.P99MS)), toneWarn
@@ -126,6 +136,14 @@ func liveVerdict(g *adminapi.Group, d *adminapi.Drill) (string, tone) {
 		text += fmt.Sprintf(" %s are few: a longer drill says more.", count(int(d.Picked.Requests), "request"))
 	}
 	return text, t
+}
+
+// against is what the primary's errors were meanwhile, in a clause.
+func against(g *adminapi.Group, d *adminapi.Drill) string {
+	if d.Others.Requests == 0 {
+		return fmt.Sprintf("while %s was asked nothing", g.Primary)
+	}
+	return fmt.Sprintf("against %s at %s", percentOf(d.Others.Errors, d.Others.Requests), g.Primary)
 }
 
 // slower reports whether the picked requests took so much longer than the others
