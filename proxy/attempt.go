@@ -127,7 +127,7 @@ func (x *exchange) connect(fresh bool) (failover.Outcome, bool) {
 		oc = x.leg.pool.Idle(!x.replayable) // the origin may have another address
 	}
 	if oc == nil {
-		if c := x.enter(phaseWait, x.watch.until); c != causeNone {
+		if c := x.enter(phaseWait, x.spare(x.watch.until)); c != causeNone {
 			return x.fault(c, nil), false
 		}
 		ctx, done := x.context()

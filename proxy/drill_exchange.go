@@ -6,16 +6,24 @@ import (
 	"github.com/fairlead/fairlead/failover"
 )
 
+// drillMinLeft is how much of its route's timeout a request must have left to be
+// picked: half of it is the primary's, which is asked if failover.MinLeft of that is
+// left after a visit of the sweeper that came late.
+const drillMinLeft = 4 * failover.MinLeft
+
 // rehearse lets the drill of the group, if there is one, pick the exchange, which
 // is about to ask l. It reports whether it did.
 func (x *exchange) rehearse(l *leg) bool {
 	d := x.route.drills.running.Load()
-	if d == nil || l.role != failover.RolePrimary || x.req.Upgrade != nil || x.left() < failover.MinLeft {
+	if d == nil || l.role != failover.RolePrimary || x.req.Upgrade != nil || x.left() < drillMinLeft {
 		return false
 	}
 	// What the drill stands on may have changed since it was looked at last. A
 	// pointer that has moved since the request read it is for the next one.
-	if d.look(x.srv.clock.now()) != failover.DrillRuns || x.pointer.Generation != d.seat.pointer.Pointer().Generation {
+	// So is a drill of other origins, which a request that was here before the
+	// reload would not go to.
+	if d.look(x.srv.clock.now()) != failover.DrillRuns || x.route.pointer != d.seat.pointer ||
+		x.pointer.Generation != d.seat.pointer.Pointer().Generation {
 		return false
 	}
 	x.drill, x.picked = d, d.share.Pick()

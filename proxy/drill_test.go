@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,20 @@ func TestWhatMayNotFailOverIsNeverPicked(t *testing.T) {
 	wantServed(t, g.ask(chaos.Request{}), "us")
 }
 
+// With so little time the primary could not be asked after a secondary that hangs.
+func TestARequestWithoutTimeForBothOriginsIsNeverPicked(t *testing.T) {
+	t.Parallel()
+	g := startRig(t, withRoute(func(r *Route) { r.Timeout = drillMinLeft - time.Millisecond }))
+	g.us.Set(chaos.Hang())
+	g.drill(1)
+	for range 20 {
+		wantServed(t, g.ask(chaos.Request{}), "eu")
+	}
+	if n := g.us.Accepted(); n != 0 {
+		t.Errorf("the secondary got %d connections", n)
+	}
+}
+
 // A tunnel would stay at the secondary for longer than the drill.
 func TestAnUpgradeIsNeverPicked(t *testing.T) {
 	t.Parallel()
@@ -183,16 +198,28 @@ func TestAPickedRequestIsAFailoverForTheSecondaryAndForWhoReads(t *testing.T) {
 }
 
 // A drill must not cost a client what the primary would have given it.
+// unreachable makes no connection to the secondary, for as long as one may take,
+// which is longer than the route's timeout.
+func unreachable(_ *rig, cfg *Config) {
+	cfg.Origins[1].URL, cfg.Origins[1].ConnectTimeout = "http://us.test:80", time.Minute
+	cfg.Routes[0].Timeout = 2 * time.Second
+	cfg.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+}
+
 func TestThePrimaryAnswersAPickedRequestThatTheSecondaryFails(t *testing.T) {
 	tests := map[string]struct {
 		fault chaos.Behaviour
 		setup setup
 	}{
-		"503":             {chaos.Status(503), nil},
-		"reset":           {chaos.ResetBeforeHead(), nil},
-		"garbage":         {chaos.Garbage(), nil},
-		"hangs":           {chaos.Hang(), withRoute(func(r *Route) { r.Timeout = 2 * time.Second })},
-		"breaker is open": {chaos.Status(503), breaks(1, time.Minute)},
+		"503":                       {chaos.Status(503), nil},
+		"reset":                     {chaos.ResetBeforeHead(), nil},
+		"garbage":                   {chaos.Garbage(), nil},
+		"hangs":                     {chaos.Hang(), withRoute(func(r *Route) { r.Timeout = 2 * time.Second })},
+		"connecting takes for ever": {chaos.OK(1), unreachable},
+		"breaker is open":           {chaos.Status(503), breaks(1, time.Minute)},
 		"no connection left": {chaos.OK(1), func(_ *rig, cfg *Config) {
 			cfg.Origins[1].MaxConnections, cfg.Origins[1].ConnectTimeout = 1, 50*time.Millisecond
 		}},
