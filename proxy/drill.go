@@ -65,11 +65,13 @@ func (c *DrillConfig) check() error {
 // DrillSet are requests of a drill that are over: those that it picked, or the
 // others that it might have picked.
 type DrillSet struct {
-	// Requests are those whose client has stayed. Errors are those of them for which
-	// the origin that was asked first gave no whole response, or one that counts
-	// as a failure or has a status of 500 and above, whatever the client got.
+	// Requests are those whose client has stayed, or has given up: it left after a
+	// second without a byte of a response, or after the origin that was asked first
+	// had failed. Errors are those of them for which that origin gave no whole
+	// response, or one that counts as a failure or has a status of 500 and above,
+	// whatever the client got.
 	Requests, Errors uint64
-	// Left are those whose client went away first.
+	// Left are the others, whose client went away sooner.
 	Left uint64
 	// Durations are those of Requests.
 	Durations Histogram
@@ -86,7 +88,7 @@ type DrillStatus struct {
 	Picked, Others DrillSet
 	// Secondary, Rescued and Failed are the picked ones by what their clients got:
 	// a good response of the secondary; one of the primary after the secondary had
-	// failed; an error, or a response that broke off.
+	// failed; an error, a response that broke off, or nothing until they gave up.
 	Secondary, Rescued, Failed uint64
 }
 

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"go.uber.org/zap/zapcore"
 
 	"github.com/fairlead/fairlead/failover"
@@ -48,19 +50,31 @@ func (x *exchange) firstResult() result {
 	return resultServed
 }
 
+// drillPatience is how long a client waits for an origin's first byte before its
+// leaving is put down to the origin. Who goes sooner may have any reason.
+const drillPatience = time.Second
+
+// gaveUp reports whether the client, which has left, had waited in vain: its own
+// time-out may be shorter than the route's, and then nothing else tells of an origin
+// that hangs.
+func (x *exchange) gaveUp() bool {
+	first := &x.tries[0]
+	return x.tried == 2 || first.firstByte == 0 && x.end-first.begun >= int64(drillPatience)
+}
+
 // drilled counts an exchange that is over for the drill that might have picked it.
 func (x *exchange) drilled() {
 	d, counts := x.drill, &x.drill.others
 	if x.picked {
 		counts = &d.picked
 	}
-	if x.result == resultLeft {
+	if x.result == resultLeft && !x.gaveUp() {
 		counts.left.Add(1)
 		x.drillResult(drillLeft)
 		return
 	}
 	first := &x.tries[0]
-	failed := x.result == resultFailed || x.result == resultShed || x.picked && x.tried == 2 ||
+	failed := x.result == resultFailed || x.result == resultShed || x.result == resultLeft || x.picked && x.tried == 2 ||
 		x.route.policy.Failed(first.outcome) || first.status >= 500
 	if failed {
 		counts.errors.Add(1)

@@ -278,6 +278,41 @@ func TestThePrimaryAnswersAPickedRequestThatTheSecondaryFails(t *testing.T) {
 	}
 }
 
+// Clients that wait for less long than the route would are what a hanging secondary
+// is noticed by. One that leaves at once is no error of anybody's.
+func TestClientsThatGiveUpEndADrill(t *testing.T) {
+	t.Parallel()
+	ends := newDrillEnds()
+	g := startRig(t, ends.kept)
+	g.us.Set(chaos.Hang())
+	g.drill(1)
+	leave := func(after time.Duration) {
+		c := &chaos.Client{Address: g.addr, Timeout: after}
+		defer c.Close()
+		if r := c.Do(context.Background(), chaos.Request{}); r.Kind == chaos.Served {
+			t.Errorf("got %v", r)
+		}
+	}
+	var all sync.WaitGroup
+	for range failover.DrillMinErrors {
+		all.Go(func() { leave(drillPatience / 10) })
+	}
+	all.Wait()
+	chaos.Await(t, patience, "departures", func() bool { return g.drilled().Picked.Left == failover.DrillMinErrors })
+	if d := g.drilled(); d.Why != failover.DrillRuns || d.Picked.Requests != 0 {
+		t.Errorf("who left at once counted: %+v", d)
+	}
+	for range failover.DrillMinErrors {
+		all.Go(func() { leave(drillPatience + drillPatience/2) })
+	}
+	all.Wait()
+	d := ends.next(t, failover.DrillErrors)
+	if d.Picked.Errors != failover.DrillMinErrors || d.Failed != failover.DrillMinErrors || d.Picked.Requests != failover.DrillMinErrors {
+		t.Errorf("counted %+v", d)
+	}
+	wantServed(t, g.ask(chaos.Request{}), "eu")
+}
+
 func TestWhenBothFailTheClientGetsWhatAFailoverWouldGive(t *testing.T) {
 	t.Parallel()
 	ends := newDrillEnds()

@@ -104,7 +104,7 @@ func TestALiveDrillIsAskedForFollowedAndJudged(t *testing.T) {
 	wantOut := `REQUESTS  ASKED FIRST  NUMBER  ERRORS  SHARE  LEFT    P50    P99
 picked    us             1000       0    0 %     2  12 ms  80 ms
 others    eu            19000      19  0.1 %     0  10 ms  70 ms
-Of the picked, 1000 were answered by us, 0 by eu after that had failed, and 0 clients got an error.
+Of the picked, 1000 were answered by us, 0 by eu after that had failed, and 0 clients got an error or gave up.
 us stands in for eu: it answered all of 1000 requests well.
 `
 	if stdout != wantOut {

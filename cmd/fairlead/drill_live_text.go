@@ -88,7 +88,7 @@ func (v view) live(g *adminapi.Group, d *adminapi.Drill) []string {
 	table.rows = [][]cell{row("picked", g.Secondary, &d.Picked), row("others", g.Primary, &d.Others)}
 	lines := table.lines(v.width, v.paint)
 	if d.Picked.Requests > 0 {
-		lines = append(lines, wrap(fmt.Sprintf("Of the picked, %d were answered by %s, %d by %s after that had failed, and %d clients got an error.",
+		lines = append(lines, wrap(fmt.Sprintf("Of the picked, %d were answered by %s, %d by %s after that had failed, and %d clients got an error or gave up.",
 			d.Secondary, g.Secondary, d.Rescued, g.Primary, d.Failed), v.width, 0)...)
 	}
 	verdict, t := liveVerdict(g, d)

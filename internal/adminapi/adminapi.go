@@ -90,7 +90,8 @@ type Drill struct {
 	Others DrillCounts `json:"others"`
 	// Secondary, Rescued and Failed are the picked requests by what their clients
 	// got: a good response of the secondary; one of the primary, after the
-	// secondary had failed; an error, or a response that broke off.
+	// secondary had failed; an error, a response that broke off, or nothing until
+	// they gave up.
 	Secondary uint64 `json:"secondary"`
 	Rescued   uint64 `json:"rescued"`
 	Failed    uint64 `json:"failed"`
@@ -98,7 +99,8 @@ type Drill struct {
 
 // DrillCounts are requests of a drill that are over.
 type DrillCounts struct {
-	// Requests are those whose client has stayed, Left the others.
+	// Requests are those whose client has stayed, or has waited in vain for a second
+	// at least; Left are those whose client went away sooner.
 	Requests uint64 `json:"requests"`
 	Left     uint64 `json:"left"`
 	// Errors are those that failed at the origin that was asked first, whatever
