@@ -54,6 +54,7 @@ type Server struct {
 	cutShort  error          // guarded by reloading; of a farewell that ended within the drain of Run
 	former    formerRoutes
 	drilling  drilling
+	pauses    pauses
 
 	ends      http2Ends
 	shakes    *handshakes

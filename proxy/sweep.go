@@ -140,12 +140,41 @@ const pauseFrom = 5 * sweepEvery
 // this process no time is up yet: what came meanwhile waits in the sockets, and
 // nobody has had a chance to read it. So deadlines move by the pause.
 func (s *Server) visit(now int64, since time.Duration) {
+	by := int64(s.pauses.forgive(since))
 	for _, c := range s.conns.snapshot() {
-		if since >= pauseFrom {
-			c.prolong(int64(since - sweepEvery))
+		if by > 0 {
+			c.prolong(by)
 		}
 		c.sweep(now)
 	}
+}
+
+// pauses bounds what deadlines move by. Where every visit is late, the machine is
+// too small for its load: time-outs that then take several times as long would keep
+// that load up. The zero value has forgiven nothing. It is the sweeper's own.
+type pauses struct {
+	debt time.Duration // forgiven, and not yet paid back by the time since
+}
+
+const (
+	// maxDebt is the debt from which on no pause is forgiven. A single one is,
+	// however long it is.
+	maxDebt = 10 * time.Second
+	// payBack is how many times as long as a pause it takes to pay it back. So with
+	// pauses all the time a time-out takes a third longer, beside maxDebt at first.
+	payBack = 4
+)
+
+// forgive is how much deadlines move after a visit that came so long after the last
+// one.
+func (p *pauses) forgive(since time.Duration) time.Duration {
+	p.debt = max(p.debt-since/payBack, 0)
+	if since < pauseFrom || p.debt >= maxDebt {
+		return 0
+	}
+	by := since - sweepEvery
+	p.debt = min(p.debt+by, 2*maxDebt) // after a long one, others are forgiven before long
+	return by
 }
 
 // prolong moves the deadlines of what is under way for the client.

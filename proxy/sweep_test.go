@@ -47,6 +47,39 @@ func TestAPauseOfThisProcessIsNobodysTimeout(t *testing.T) {
 	}
 }
 
+// A machine that is short of time for good has pauses all the time. Time-outs come
+// somewhat later there, and not so many times as late as the visits.
+func TestPausesWithoutEndDoNotPutTimeoutsOff(t *testing.T) {
+	const limit = time.Minute
+	for _, since := range []time.Duration{pauseFrom, time.Second, 5 * time.Second} {
+		var p pauses
+		deadline, now := limit, time.Duration(0)
+		for now < deadline {
+			now += since
+			deadline += p.forgive(since)
+		}
+		if most := (limit+maxDebt)*payBack/(payBack-1) + 2*since; now > most {
+			t.Errorf("with a visit each %v it took %v, want %v at most", since, now, most)
+		}
+	}
+}
+
+func TestASinglePauseIsForgivenHoweverLong(t *testing.T) {
+	const pause = time.Hour
+	var p pauses
+	if got := p.forgive(pause); got != pause-sweepEvery {
+		t.Errorf("of %v it forgave %v", pause, got)
+	}
+	for now := time.Duration(0); now < payBack*2*maxDebt; now += sweepEvery {
+		if got := p.forgive(sweepEvery); got != 0 {
+			t.Fatalf("a visit in time moved deadlines by %v", got)
+		}
+	}
+	if got := p.forgive(pause); got != pause-sweepEvery {
+		t.Errorf("the second time it forgave %v", got)
+	}
+}
+
 // BenchmarkSweep is one visit to all of so many idle connections, which takes
 // place twenty times a second.
 func BenchmarkSweep(b *testing.B) {
