@@ -18,9 +18,12 @@ import (
 )
 
 // named is a configuration of one origin with a name for each host, looked up at z.
-func resolved(servers string, hosts ...string) string {
+func resolved(servers string, hosts ...string) string { return resolvedIn("100ms", servers, hosts...) }
+
+// resolvedIn is resolved with a timeout.
+func resolvedIn(timeout, servers string, hosts ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[resolver]\nservers = [%s]\nmin_ttl = \"50ms\"\ntimeout = \"100ms\"\n", servers)
+	fmt.Fprintf(&b, "[resolver]\nservers = [%s]\nmin_ttl = \"50ms\"\ntimeout = %q\n", servers, timeout)
 	for i, host := range hosts {
 		fmt.Fprintf(&b, "[origins.o%d]\nurl = \"http://%s\"\n[groups.g%d]\nprimary = \"o%d\"\n", i, host, i, i)
 		fmt.Fprintf(&b, "[[routes]]\nname = \"r%d\"\nmatch = \"/%d\"\ngroup = \"g%d\"\nbulkhead = { max_concurrent = 1 }\n", i, i, i)
@@ -57,11 +60,15 @@ func TestASwapOfTheResolverKeepsAnswers(t *testing.T) {
 		z.say(dnswire.RcodeSuccess, fmt.Sprintf("192.0.2.%d", i))
 		servers[i] = fmt.Sprintf("%q", z.conn.LocalAddr())
 	}
-	r := runNames(t, resolved(servers[0], "a.test", "b.test"), nil)
+	r := runNames(t, resolvedIn("5s", servers[0], "a.test", "b.test"), nil)
 	r.await(&r.moved, "a.test [192.0.2.0]")
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	var all sync.WaitGroup
 	var stop atomic.Bool
+	defer func() { // also where the test ends early: nobody else's is to have them beside it
+		stop.Store(true)
+		all.Wait()
+	}()
 	for _, host := range []string{"a.test", "b.test"} {
 		all.Go(func() {
 			for !stop.Load() {
@@ -76,7 +83,7 @@ func TestASwapOfTheResolverKeepsAnswers(t *testing.T) {
 	}
 	for i := range 50 {
 		old := r.n.resolver.Load()
-		r.change(resolved(servers[(i+1)%2], "a.test", "b.test", fmt.Sprintf("c%d.test", i)))
+		r.change(resolvedIn("5s", servers[(i+1)%2], "a.test", "b.test", fmt.Sprintf("c%d.test", i)))
 		if r.n.resolver.Load() == old {
 			t.Fatal("other servers, the same resolver")
 		}
