@@ -96,7 +96,7 @@ const (
 	withState = "state = \"$DIR" + stateFile + "\"\n"
 )
 
-// Kept waits until the state file says that the pointer is at an origin.
+// Kept waits until the state file has the pointer's last move, to an origin.
 func Kept(origin string) Action { return KeptIn(stateFile, origin) }
 
 // KeptIn is [Kept] of a state file elsewhere in the stage's folder.
@@ -104,7 +104,9 @@ func KeptIn(path, origin string) Action {
 	return Action{"the state file says " + origin, func(s *Stage) error {
 		return s.await(patience, "the state of "+origin, func() bool {
 			kept, err := statefile.Load(s.dir + path)
-			return err == nil && len(kept.Groups) == 1 && kept.Groups[0].Target == origin
+			flips := s.journal.flips()
+			return err == nil && len(kept.Groups) == 1 && kept.Groups[0].Target == origin &&
+				(len(flips) == 0 || kept.Groups[0].Generation >= flips[len(flips)-1].Generation)
 		})
 	}}
 }
