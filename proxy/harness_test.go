@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +18,7 @@ import (
 	"github.com/fairlead/fairlead/bulkhead"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // patience bounds every wait for what must happen. It is long, since the
@@ -29,12 +28,7 @@ const patience = 10 * time.Second
 // TestMain holds the whole package to the invariant that no single test of a
 // parallel run can see: goroutines and file descriptors return to where they were.
 func TestMain(m *testing.M) {
-	// The tests wait much more than they work.
-	flag.Parse()
-	parallel := flag.Lookup("test.parallel")
-	if parallel.Value.String() == parallel.DefValue {
-		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
-	}
+	testrun.Abreast(4 * runtime.GOMAXPROCS(0))
 	baseline := chaos.Rest()
 	code := m.Run()
 	if err := baseline.Wait(patience); err != nil && code == 0 {

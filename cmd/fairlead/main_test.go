@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fairlead/fairlead/internal/admin/browsertest"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // asProgram, set in the environment, makes the test binary behave as fairlead.
@@ -31,18 +31,8 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	time.Local = time.UTC // in which commands print times
-	waitTogether()
+	testrun.Abreast(8)
 	goleak.VerifyTestMain(browsertest.M{M: m})
-}
-
-// waitTogether lets more parallel tests run at once than there are cores, unless
-// -parallel says how many: what they do is mostly to wait for an outage to be
-// noticed, for a file to settle or for a drain to end.
-func waitTogether() {
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("8")
-	}
 }
 
 // fairlead is the program as a process of its own.

@@ -1,26 +1,24 @@
 package suite
 
 import (
-	"flag"
 	"os"
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // abreast is how many scenarios are played at the same time. They wait more than
 // they work.
-const abreast = "10"
+const abreast = 10
 
 // fullVariable, set to "full" in the environment, asks for every scenario, not
 // only for those that are quick.
 const fullVariable = "FAIRLEAD_CHAOS"
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", abreast); err != nil {
-		panic(err)
-	}
+	testrun.Abreast(abreast)
 	code := m.Run()
 	if err := results.write(os.Getenv(reportVariable)); err != nil {
 		println(err.Error())
