@@ -107,13 +107,29 @@ func (j *judge) when(s *Share) string {
 	return "in " + seconds(s.Span)
 }
 
-// early is about requests that failed before anything was broken: then the rate is wrong, or the configuration can't
-// serve at all.
+// atOnce is longer than an answer of a drill's origins takes that are well, on a machine that has time for them.
+const atOnce = 50 * time.Millisecond
+
+// early is about requests that failed before anything was broken: then the rate is too high for the configuration, or
+// for this machine where the permits would carry it.
 func (j *judge) early() {
-	if n := j.g.Early; n > 0 {
-		j.find(Weak, j.route("bulkhead.max_concurrent"),
-			"%s failed or %s shed before the fault began: max_concurrent = %d and max_queue = %d are too small for %s a second, so raise them or ask for a lower --rate",
-			count(n, "request"), were(n), j.s.MaxConcurrent, j.s.MaxQueue, number(j.s.Rate))
+	n := j.g.Early
+	if n == 0 {
+		return
+	}
+	what := fmt.Sprintf("%s failed or %s shed before the fault began", count(n, "request"), were(n))
+	carried := func(permits int) bool { return float64(permits) >= j.s.Rate*atOnce.Seconds() }
+	o := j.narrow()
+	switch {
+	case o != nil && !carried(o.MaxConnections):
+		j.find(Weak, "origins."+o.Name+".max_connections", "%s: max_connections = %d of %s is too small for %s a second, so raise it or ask for a lower --rate",
+			what, o.MaxConnections, o.Name, number(j.s.Rate))
+	case !carried(j.s.MaxConcurrent):
+		j.find(Weak, j.route("bulkhead.max_concurrent"), "%s: max_concurrent = %d and max_queue = %d are too small for %s a second, so raise them or ask for a lower --rate",
+			what, j.s.MaxConcurrent, j.s.MaxQueue, number(j.s.Rate))
+	default:
+		j.find(Weak, "", "%s, though the drill's origins answer at once: this machine was too busy for %s a second, so drill again when it is not, or with a lower --rate",
+			what, number(j.s.Rate))
 	}
 }
 
@@ -230,18 +246,20 @@ func (j *judge) slowest() string {
 
 // bothDown is about an outage that nobody can hide, only shorten.
 func (j *judge) bothDown() {
-	n := 0
-	var seen []string
+	all := Share{Kinds: make(map[string]int)}
 	for _, s := range []*Share{j.g.Covered, j.g.Uncovered} {
-		if s != nil && s.Errors > 0 {
-			n += s.Errors
-			seen = append(seen, s.kinds())
+		if s == nil {
+			continue
+		}
+		all.Errors += s.Errors
+		for kind, n := range s.Kinds {
+			all.Kinds[kind] += n
 		}
 	}
-	if n == 0 {
+	if all.Errors == 0 {
 		return
 	}
-	what := fmt.Sprintf("%s (%s)", count(n, "error"), strings.Join(slices.Compact(seen), ", "))
+	what := fmt.Sprintf("%s (%s)", count(all.Errors, "error"), all.kinds())
 	switch {
 	case j.s.Group.Secondary == nil:
 		j.find(Weak, j.group("secondary"), "%s: group %s has no secondary", what, j.s.Group.Name)

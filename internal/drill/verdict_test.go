@@ -242,9 +242,27 @@ func TestVerdicts(t *testing.T) {
 			want: Held, text: "no client saw an error: p99 went from 2 ms to 312 ms, and slow answers are no failures until response_header_timeout = 10s",
 		},
 		{
-			name: "a rate that the route can't carry", fault: "slow",
+			name: "a rate that the route can't carry", fault: "slow", setup: func(s *Setup) { s.Rate = 1000 },
 			give: Figures{Covered: good(), Early: 7},
-			want: Weak, key: "routes.order.bulkhead.max_concurrent", text: "7 requests failed or were shed before the fault began",
+			want: Weak, key: "routes.order.bulkhead.max_concurrent", text: "7 requests failed or were shed before the fault began: max_concurrent = 10 and max_queue = 0 are too small for 1000 a second",
+		},
+		{
+			name: "a rate that an origin may not carry", fault: "slow", setup: func(s *Setup) { s.Group.Primary.MaxConnections = 1 },
+			give: Figures{Covered: good(), Early: 7},
+			want: Weak, key: "origins.eu.max_connections", text: "max_connections = 1 of eu is too small for 50 a second",
+		},
+		{
+			name: "a machine that can't carry what the route could", fault: "slow",
+			give: Figures{Covered: good(), Early: 1},
+			want: Weak, text: "1 request failed or was shed before the fault began, though the drill's origins answer at once: this machine was too busy for 50 a second",
+		},
+		{
+			name: "both sorts got the same errors", fault: "both_down",
+			give: Figures{
+				Covered:   &Share{Requests: 100, Errors: 5, Kinds: map[string]int{"502 connection_refused": 2, "503 destination_unavailable": 3}},
+				Uncovered: &Share{Requests: 100, Errors: 4, Kinds: map[string]int{"502 connection_refused": 4}},
+			},
+			want: Unavoidable, key: "groups.shop.both_down", text: "9 errors (502 connection_refused, 503 destination_unavailable): nobody was there",
 		},
 	}
 	for _, tt := range tests {
