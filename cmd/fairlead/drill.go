@@ -56,6 +56,7 @@ func (o *drillOptions) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.html, "html", "", "")
 	flags.Func("fault", "", func(s string) error {
 		for name := range strings.SplitSeq(s, ",") {
+			name = strings.TrimSpace(name)
 			f, ok := drill.FaultByName(name)
 			if !ok {
 				return fmt.Errorf("there is no fault %q, but %s", name, strings.Join(drill.FaultNames(), ", "))
@@ -165,11 +166,14 @@ func (p *program) drill(ctx context.Context, o *drillOptions) error {
 		faults = drill.Faults()
 	}
 	jobs := d.jobs(faults)
+	page, err := openDrillPage(o.html)
+	if err != nil {
+		return err
+	}
 	out := newDrillPrinter(p, o, doc)
 	if err := out.greet(len(faults), d.estimate(jobs)); err != nil {
 		return err
 	}
-	page := &drillPage{wanted: o.html != ""}
 	err = d.run(ctx, jobs, out, page)
 	out.progress.end()
 	if err != nil {
@@ -181,10 +185,8 @@ func (p *program) drill(ctx context.Context, o *drillOptions) error {
 	if err := out.sum(); err != nil {
 		return err
 	}
-	if o.html != "" {
-		if err := page.write(o.html, doc); err != nil {
-			return err
-		}
+	if err := page.write(doc); err != nil {
+		return err
 	}
 	return drillError(doc, len(jobs))
 }
@@ -350,8 +352,9 @@ func (d *drillRun) run(ctx context.Context, jobs []drillJob, out *drillPrinter, 
 		lanes.Go(func() {
 			for i := range next {
 				out.progress.began(i)
-				done[i] <- road.drive(func() drillDone { return d.do(ctx, &jobs[i]) })
-				out.progress.ended(i)
+				over := road.drive(func() drillDone { return d.do(ctx, &jobs[i]) })
+				done[i] <- over
+				out.progress.ended(i, over.result != nil)
 			}
 		})
 	}
@@ -383,9 +386,10 @@ type road struct {
 
 // drive does a job when there is room for it.
 func (r *road) drive(job func() drillDone) drillDone {
+	var over drillDone
 	if !r.narrow.Load() {
 		r.alone.RLock()
-		over := job()
+		over = job()
 		r.alone.RUnlock()
 		if over.result == nil || !over.result.Busy() {
 			return over
@@ -397,7 +401,10 @@ func (r *road) drive(job func() drillDone) drillDone {
 	}
 	r.alone.Lock()
 	defer r.alone.Unlock()
-	return job()
+	if last := job(); last.result != nil || last.err != nil {
+		return last
+	}
+	return over // what was seen the first time, if the second one was stopped
 }
 
 // do does one job.

@@ -17,14 +17,30 @@ import (
 
 // drillPage collects what "--html" shows: a scenario with a picture for each fault.
 type drillPage struct {
-	wanted    bool
+	file      string // "": no page is wanted
 	scenarios []report.Scenario
+}
+
+// openDrillPage makes sure that the page can be written, before the drill takes its
+// minutes. What stands in the file stays there until the drill is over.
+func openDrillPage(file string) (*drillPage, error) {
+	if file == "" {
+		return &drillPage{}, nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write the page: %w; --html takes a file in a folder that exists", err)
+	}
+	return &drillPage{file: file}, nil
 }
 
 // add adds a fault. Seen are its rounds; the result has the routes of all of them,
 // in this order.
 func (d *drillPage) add(r *drill.Result, seen []*drillSeen) {
-	if !d.wanted {
+	if d.file == "" {
 		return
 	}
 	if r.Skipped != "" {
@@ -42,16 +58,19 @@ func (d *drillPage) add(r *drill.Result, seen []*drillSeen) {
 	}
 }
 
-// write writes the page.
-func (d *drillPage) write(file string, doc *drill.Document) error {
+// write writes the page, if one is wanted.
+func (d *drillPage) write(doc *drill.Document) error {
+	if d.file == "" {
+		return nil
+	}
 	o := doc.Outcomes
 	r := report.Report{
 		Title: "Drill of " + doc.Config,
-		Made: fmt.Sprintf("%s, fairlead %s, %s/%s. Verdicts: %d held, %d unavoidable, %d weak, %d failed. Broken are the faults by which a covered request failed.",
+		Made: fmt.Sprintf("%s, fairlead %s, %s/%s. Verdicts: %d held, %d unavoidable, %d weak, %d failed. Broken are the faults by which a covered request failed; errors that were unavoidable stand under held.",
 			doc.Started.Format("2 January 2006 15:04 MST"), doc.Version, runtime.GOOS, runtime.GOARCH, o[drill.Held], o[drill.Unavoidable], o[drill.Weak], o[drill.Failed]),
 		Scenarios: d.scenarios,
 	}
-	if err := os.WriteFile(file, r.HTML(), 0o644); err != nil {
+	if err := os.WriteFile(d.file, r.HTML(), 0o644); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
@@ -86,9 +105,7 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 		case r.Verdict.Outcome == drill.Weak && c.Outcome == report.Held:
 			c.Outcome = report.Weak
 		}
-		row := drillRow(r)
-		c.Figures = append(c.Figures, report.Figure{Name: r.Route, Value: fmt.Sprintf("%s requests, errors %s, shed %s, parked %s, first success %s, flip %s, p50 %s ms, p99 %s ms",
-			row[1].text, row[2].text, row[3].text, row[4].text, row[5].text, row[6].text, row[7].text, row[8].text)})
+		c.Figures = append(c.Figures, report.Figure{Name: r.Route, Value: drillSentence(r)})
 		for _, f := range append([]drill.Finding{r.Verdict.Finding}, r.Verdict.Also...) {
 			text := fmt.Sprintf("%s: %s: %s", r.Route, f.Outcome, f.Text)
 			if f.Key != "" {

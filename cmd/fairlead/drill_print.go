@@ -64,8 +64,12 @@ func (d *drillPrinter) greet(faults int, takes time.Duration) error {
 		}
 		routes = append(routes, wrap(text, d.view.width, 4)...)
 	}
-	plan := fmt.Sprintf("%s, %s with %s requests a second each, about %s", count(faults, "fault"), count(driven, "route"),
-		strconv.FormatFloat(rate, 'f', -1, 64), takes.Round(time.Second))
+	requests := "requests"
+	if rate == 1 {
+		requests = "request"
+	}
+	plan := fmt.Sprintf("%s, %s with %s %s a second each, about %s", count(faults, "fault"), count(driven, "route"),
+		strconv.FormatFloat(rate, 'f', -1, 64), requests, takes.Round(time.Second))
 	if d.asJSON {
 		d.progress.note("drill of " + d.doc.Config + ": " + plan)
 		return nil
@@ -81,9 +85,26 @@ func (d *drillPrinter) greet(faults int, takes time.Duration) error {
 		}
 	}
 	const legend = "Errors are of covered/uncovered requests, as is the time to the first success; p50 and p99 are milliseconds before/during/after the fault."
-	lines = append(append(append(lines, ""), wrap(legend, d.view.width, 0)...), "")
-	d.say(append(lines, d.table(nil)...)...)
+	lines = append(append(lines, ""), wrap(legend, d.view.width, 0)...)
+	if !d.narrow() {
+		lines = append(append(lines, ""), d.table(nil)...)
+	}
+	d.say(lines...)
 	return d.err
+}
+
+// drillTable is how many columns a table needs, so that no figure is cut.
+const drillTable = 56
+
+// narrow reports whether there is no room for a table.
+func (d *drillPrinter) narrow() bool { return d.view.width > 0 && d.view.width < drillTable }
+
+// figures are a route's, as a row of the table or, where that has no room, as a sentence.
+func (d *drillPrinter) figures(r *drill.RouteResult) []string {
+	if d.narrow() {
+		return wrap("  "+r.Route+": "+drillSentence(r), d.view.width, 4)
+	}
+	return d.table([]drill.RouteResult{*r})
 }
 
 // table draws rows below the titles, without the titles if there are rows.
@@ -136,6 +157,13 @@ func drillRow(r *drill.RouteResult) []cell {
 	}
 }
 
+// drillSentence is a route's figures where there is no room for a table.
+func drillSentence(r *drill.RouteResult) string {
+	row := drillRow(r)
+	return fmt.Sprintf("%s requests, errors %s, shed %s, parked %s, first success %s, flip %s, p50 %s ms, p99 %s ms",
+		row[1].text, row[2].text, row[3].text, row[4].text, row[5].text, row[6].text, row[7].text, row[8].text)
+}
+
 // drillTime prints a time that may not have come.
 func drillTime(m *drill.Millis) string {
 	switch {
@@ -182,7 +210,7 @@ func (d *drillPrinter) result(r *drill.Result) error {
 		}
 	}
 	for i := range r.Routes {
-		lines = append(lines, d.table(r.Routes[i:i+1])...)
+		lines = append(lines, d.figures(&r.Routes[i])...)
 		v := &r.Routes[i].Verdict
 		for _, f := range append([]drill.Finding{v.Finding}, v.Also...) {
 			lines = append(lines, d.finding(&f)...)
@@ -229,19 +257,27 @@ func (d *drillPrinter) sum() error {
 			left++
 		}
 	}
-	d.say("", coloured(fmt.Sprintf("%s, %d left out, in %s: %d held, %d unavoidable, %d weak, %d failed", count(len(d.doc.Faults)-left, "fault"), left,
-		seconds(time.Duration(d.doc.TookS*float64(time.Second))), o[drill.Held], o[drill.Unavoidable], o[drill.Weak], o[drill.Failed]), toneTitle, d.view.paint))
-	d.say(d.keys()...)
+	lines := wrap(fmt.Sprintf("%s, %d left out, in %s: %d held, %d unavoidable, %d weak, %d failed", count(len(d.doc.Faults)-left, "fault"), left,
+		seconds(time.Duration(d.doc.TookS*float64(time.Second))), o[drill.Held], o[drill.Unavoidable], o[drill.Weak], o[drill.Failed]), d.view.width, 2)
+	for i := range lines {
+		lines[i] = coloured(lines[i], toneTitle, d.view.paint)
+	}
+	d.say(append(append([]string{""}, lines...), d.keys()...)...)
 	return d.err
 }
 
 // keys lists what to look at in the configuration, each key once with the faults
-// that it has to do with.
+// that it has to do with. What a busy machine has a part in is no reason to change
+// anything: those faults are to be drilled again.
 func (d *drillPrinter) keys() []string {
 	faults := make(map[string][]string)
-	var order []string
+	var order, busy []string
 	for i := range d.doc.Faults {
 		r := &d.doc.Faults[i]
+		if r.Busy() {
+			busy = append(busy, r.Fault)
+			continue
+		}
 		for k := range r.Routes {
 			v := &r.Routes[k].Verdict
 			for _, f := range append([]drill.Finding{v.Finding}, v.Also...) {
@@ -259,10 +295,17 @@ func (d *drillPrinter) keys() []string {
 	for _, key := range order {
 		lines = append(lines, wrap(fmt.Sprintf("  look at %s: %s", key, strings.Join(faults[key], ", ")), d.view.width, 4)...)
 	}
-	if lines == nil {
-		return []string{"Nothing to change."}
+	switch {
+	case lines != nil:
+		lines = append([]string{"What to change, and for which faults:"}, lines...)
+	case busy == nil:
+		lines = []string{"Nothing to change."}
 	}
-	return append([]string{"What to change, and for which faults:"}, lines...)
+	if busy != nil {
+		text := "This machine was too busy to say what to change for some. When it is not, drill them again: --fault " + strings.Join(busy, ",")
+		lines = append(lines, wrap(text, d.view.width, 2)...)
+	}
+	return lines
 }
 
 // drillProgress tells on stderr how far a drill is: on a terminal in one line that
@@ -297,12 +340,15 @@ func (d *drillProgress) began(i int) {
 	d.drawLocked()
 }
 
-// ended says that a job is over.
-func (d *drillProgress) ended(i int) {
+// ended says that a job is not under way any more. Complete is false if it was stopped.
+func (d *drillProgress) ended(i int, complete bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running = slices.DeleteFunc(d.running, func(other int) bool { return other == i })
-	if d.done++; !d.alive {
+	if complete {
+		d.done++
+	}
+	if complete && !d.alive {
 		d.note(fmt.Sprintf("%d of %s: %s", d.done, count(len(d.jobs), "fault"), d.jobs[i].fault.Name))
 	}
 	d.drawLocked()

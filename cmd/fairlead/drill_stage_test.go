@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -330,6 +331,31 @@ func TestJobsGoAloneOnceTheMachineIsTooBusy(t *testing.T) {
 	})
 	if times != 1 {
 		t.Errorf("one that was alone is played %d times", times)
+	}
+}
+
+func TestAJobThatIsStoppedWhenItGoesAgainKeepsItsFirstResult(t *testing.T) {
+	var r road
+	first := &drill.Result{Stood: drill.Millis(time.Second)}
+	over := r.drive(func() drillDone {
+		if r.narrow.Load() {
+			return drillDone{}
+		}
+		return drillDone{result: first}
+	})
+	if over.result != first {
+		t.Errorf("got %+v", over)
+	}
+	broken := errors.New("no port is free")
+	r = road{}
+	over = r.drive(func() drillDone {
+		if r.narrow.Load() {
+			return drillDone{err: broken}
+		}
+		return drillDone{result: first}
+	})
+	if over.err != broken {
+		t.Errorf("got %+v, want the error of the second time", over)
 	}
 }
 

@@ -381,6 +381,14 @@ func TestADrillThatCannotBeginSaysWhy(t *testing.T) {
 	}
 }
 
+func TestADrillWhosePageCannotBeWrittenDoesNotBegin(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "no", "drill.html")
+	code, stdout, stderr := command(t, "drill", "-c", filepath.Join("..", "..", "testdata", "minimal.toml"), "--fault", "connect_refused, slow", "--html", page)
+	if code != exitWrong || stdout != "" || !strings.Contains(stderr, "write the page: open "+page) {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
 func TestADrillWhoseReaderIsGoneStops(t *testing.T) {
 	p := program{stdout: brokenWriter{}, stderr: io.Discard}
 	begun := time.Now()
