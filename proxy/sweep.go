@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairlead/fairlead/internal/netx"
 )
 
 // sweepEvery is how often deadlines and departures are looked at. It is the
@@ -86,23 +88,42 @@ func (r *roster) all() []*conn {
 // would push out those that merely pause between two requests.
 const settledAfter = time.Second
 
+// passedOver is how many of the oldest connections evict leaves alone since their
+// request has come and only was not read yet.
+const passedOver = 8
+
 // evict closes the connection that has waited the longest for a request, or for
-// its handshake, if there is one.
+// its handshake, if there is one. It is not one that waits for us: in a flood a
+// good client's first request may lie in its socket for a moment.
 func (r *roster) evict() {
-	var oldest *conn
-	first := int64(noLimit)
-	for _, c := range r.all() {
+	all := r.all()
+	for range passedOver {
+		i := oldest(all)
+		if i < 0 {
+			return
+		}
+		if c := all[i]; c.raw == nil || !netx.Dead(c.raw) {
+			c.makeRoom()
+			return
+		}
+		all = slices.Delete(all, i, i+1)
+	}
+}
+
+// oldest is the index of the connection that has waited the longest, -1 if none
+// waits.
+func oldest(all []*conn) int {
+	found, first := -1, int64(noLimit)
+	for i, c := range all {
 		until, ok := c.waits()
 		if ok && c.served.Load() {
 			ok = until-int64(c.srv.current().idleTimeout()) <= c.srv.clock.coarse.Load()-int64(settledAfter)
 		}
 		if ok && until <= first {
-			oldest, first = c, until
+			found, first = i, until
 		}
 	}
-	if oldest != nil {
-		oldest.makeRoom()
-	}
+	return found
 }
 
 // sweep runs until stop is closed: it keeps the clock, enforces deadlines,

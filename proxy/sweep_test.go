@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"errors"
 	"net"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/fairlead/fairlead/failover"
+	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/netx"
 )
 
 // When the process has stood still, what came meanwhile is not read yet: no
@@ -103,5 +107,47 @@ func BenchmarkSweep(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Who makes room is the connection that has waited the longest for its client, not
+// one whose request is there and was not read yet.
+func TestAConnectionWhoseRequestHasComeMakesNoRoom(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells of bytes that wait in a socket beside their reader")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	var r roster
+	var clients []net.Conn
+	for i := range 3 {
+		client, err1 := net.Dial("tcp", l.Addr().String())
+		server, err2 := l.Accept()
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _, _ = client.Close(), server.Close() }()
+		c := &conn{}
+		if c.raw, err = server.(*net.TCPConn).SyscallConn(); err != nil {
+			t.Fatal(err)
+		}
+		c.x.wake = func() {}
+		c.x.mark.Store(at(phaseIdle, int64(i+1)*int64(time.Second))) // the first has waited the longest
+		r.add(c)
+		clients = append(clients, client)
+	}
+	if _, err := clients[0].Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	chaos.Await(t, patience, "the bytes", func() bool { return netx.Dead(r.all()[0].raw) })
+	r.evict()
+	for i, c := range r.all() {
+		if is, want := c.x.interrupted() != causeNone, i == 1; is != want {
+			t.Errorf("connection %d: interrupted %v, want %v", i, is, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,8 +57,13 @@ func TestAGameDayOnARealProcess(t *testing.T) {
 	}
 	chaos.Await(t, patience, "the request to be counted", func() bool { return d.drillOf("shop").Secondary == 1 })
 	var requests []adminapi.Request
-	d.get("/v1/requests", &requests)
-	if drilled := requests[1]; len(requests) != 2 || !drilled.Drill || len(drilled.Attempts) != 2 || !drilled.Attempts[0].Simulated {
+	chaos.Await(t, patience, "both to be remembered", func() bool {
+		d.get("/v1/requests", &requests)
+		return len(requests) == 2
+	})
+	// They stand in the order in which they were over for the proxy, which is after their clients had them.
+	i := slices.IndexFunc(requests, func(r adminapi.Request) bool { return r.Method == "GET" })
+	if len(requests) != 2 || i < 0 || !requests[i].Drill || len(requests[i].Attempts) != 2 || !requests[i].Attempts[0].Simulated {
 		t.Errorf("requests %+v", requests)
 	}
 	_, page, err := d.try("GET", "/metrics", nil)
