@@ -32,6 +32,14 @@ var overloadScenarios = []Scenario{
 			QuicklyIn(Between("at us", "eu mended"), "answers", 0.95, 450*ms, nil), Goodput(1, Since("back", 500*ms))},
 	},
 	{
+		Name: "queue_in_turn", Proves: []string{"bulkhead"},
+		Text:  "Half as many again come as two permits can bear, and there is room for all in the queue: who came first goes first, and each is served.",
+		Setup: Setup{Permits: 2, Route: "bulkhead.max_queue = 100\nbulkhead.queue_timeout = \"8s\"\ntimeout = \"15s\"\n"},
+		Load:  []chaos.Load{{Rate: 50, Conns: 150, Timeout: patience, Mix: []chaos.Shot{{Path: "/product/"}}}},
+		Steps: Now(Behave("eu", chaos.Delay(60*ms)), Served("eu", 60), Well("eu"), Served("eu", 60)),
+		Want:  []Expectation{AllServed(), NoFlip(), NoFailover(), NotShed(), inTurn(20)},
+	},
+	{
 		Name: "secondary_refuses_over_a_limit", Proves: []string{"both_fail", "no_collapse", "attempts"},
 		Text: "The secondary itself answers 503 when it has more than four requests, and no breaker takes that for a failure of all: what it can " +
 			"serve is served, no request is sent twice to it, and all is well again with the primary.",
@@ -129,6 +137,36 @@ func noAttemptOfShed() Expectation {
 		}
 		if shed == 0 {
 			return fmt.Errorf("nobody was shed")
+		}
+		return nil
+	})
+}
+
+// inTurn: nobody got a permit before somebody who had come clearly earlier, and so
+// many had to wait for theirs.
+func inTurn(least int) Expectation {
+	return Holds("permits are given in the order in which requests came", func(o *Outcome) error {
+		const clearly = 100 * ms // within it a log's times may be in another order than the queue
+		type turn struct{ came, went time.Time }
+		var turns []turn
+		waited := 0
+		for _, r := range o.journal.records() {
+			came := r.Time.Add(-time.Duration(r.TotalMS * float64(time.Millisecond)))
+			queued := time.Duration(r.QueuedMS * float64(time.Millisecond))
+			if queued > clearly {
+				waited++
+			}
+			turns = append(turns, turn{came, came.Add(queued)})
+		}
+		if waited < least {
+			return fmt.Errorf("only %d waited", waited)
+		}
+		for _, early := range turns {
+			for _, late := range turns {
+				if late.came.Sub(early.came) > clearly && early.went.Sub(late.went) > clearly {
+					return fmt.Errorf("one came %v after another and had its permit %v before", late.came.Sub(early.came), early.went.Sub(late.went))
+				}
+			}
 		}
 		return nil
 	})

@@ -31,7 +31,7 @@ var promises = []promise{
 	{"failback", "The pointer comes back after `rise`, `failback_after` of unbroken health and `min_hold`, which doubles for a primary that flaps."},
 	{"both_down", "While both origins are down, `both_down` decides: `fail_open`, `stay` or `fail_fast`."},
 	{"health", "Verdicts need consecutive results; a probe that lies moves what it may move and no more; a pause of our own is not the origin's fault."},
-	{"bulkhead", "A route has `max_concurrent` requests in flight and `max_queue` waiting, no more; who is over that gets 503 with Retry-After at once, no origin is asked, and nothing fails over for it."},
+	{"bulkhead", "A route has `max_concurrent` requests in flight and `max_queue` waiting, first in, first out, and no more; who is over that gets 503 with Retry-After at once, no origin is asked, and nothing fails over for it."},
 	{"isolation", "A route that is stuck or flooded does not slow another one, on the same origins."},
 	{"no_collapse", "A stall that is over leaves nothing behind: goodput is back within two probe intervals, and there are never two attempts for each request."},
 	{"clients_leave", "A client that leaves, at whatever point, is nobody's failure and gives back what it held."},
