@@ -393,6 +393,11 @@ func (j *judge) stays(what string) {
 		j.find(Weak, j.primary("health.interval"), "%sthe fault lasted %s, but the pointer takes up to %s to move: ask for a longer --for, or check more often", what, seconds(j.g.For), short(within))
 		return
 	}
+	if status, ok := strings.CutPrefix(j.f.Class, "status:"); ok {
+		j.find(Weak, j.primary("health.expect_status"), "%sthe check takes a %s for a good answer, so the pointer did not move in %s and %s; let health.expect_status leave it out",
+			what, status, seconds(j.g.For), j.spared())
+		return
+	}
 	j.find(Weak, j.primary("health.path"), "%sthe check takes what it gets for a good answer, so the pointer did not move in %s and %s", what, seconds(j.g.For), j.spared())
 }
 

@@ -192,6 +192,11 @@ func TestVerdicts(t *testing.T) {
 			want: Weak, key: "origins.eu.health.path", text: "without a breaker each covered request tried eu first",
 		},
 		{
+			name: "a check that takes the status", fault: "status_503",
+			give: Figures{Covered: good(), Uncovered: errorsOf(24, "503 of eu", 2000), FailedOver: 80, For: *ms(2100)},
+			want: Weak, key: "origins.eu.health.expect_status", text: "24 errors in 2.0 s: the check takes a 503 for a good answer, so the pointer did not move in 2.1 s and only the breaker spared covered requests an attempt at eu; let health.expect_status leave it out",
+		},
+		{
 			name: "a check that takes everything", fault: "interim_storm",
 			give: Figures{Covered: good(), Uncovered: errorsOf(24, "502 http_protocol_error", 2000), FailedOver: 80, For: *ms(2100)},
 			want: Weak, key: "origins.eu.health.path", text: "24 errors in 2.0 s: the check takes what it gets for a good answer, so the pointer did not move in 2.1 s",
