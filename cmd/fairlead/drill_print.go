@@ -298,7 +298,7 @@ func (d *drillPrinter) keys() []string {
 	switch {
 	case lines != nil:
 		lines = append([]string{"What to change, and for which faults:"}, lines...)
-	case busy == nil:
+	case busy == nil && len(d.doc.Faults) > 0: // of none, nothing is known
 		lines = []string{"Nothing to change."}
 	}
 	if busy != nil {
