@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// answerer is a server of net/http that answers as an origin does, and in wrong ways.
-func answerer(t *testing.T, unencrypted bool) *httptest.Server {
+// answerer is a server of net/http that answers as an origin does, and in wrong ways. It tells opened, if that is not nil,
+// of each connection.
+func answerer(t *testing.T, unencrypted bool, opened *atomic.Int64) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body := Body("eu", q.Header.Get(FieldID), 5000)
@@ -42,6 +43,11 @@ func answerer(t *testing.T, unencrypted bool) *httptest.Server {
 		}
 		_, _ = w.Write(body)
 	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew && opened != nil {
+			opened.Add(1)
+		}
+	}
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP2(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -57,7 +63,7 @@ func answerer(t *testing.T, unencrypted bool) *httptest.Server {
 func TestHTTP2AnswersAreBelievedNoMoreThanOthers(t *testing.T) {
 	t.Parallel()
 	for _, unencrypted := range []bool{true, false} {
-		s := answerer(t, unencrypted)
+		s := answerer(t, unencrypted, nil)
 		c := &Client{Address: s.Listener.Addr().String(), HTTP2: true, Timeout: 2 * time.Second}
 		if !unencrypted {
 			c.TLS = &tls.Config{InsecureSkipVerify: true}
@@ -101,13 +107,8 @@ func TestHTTP2WithoutAPeerIsUnsent(t *testing.T) {
 // A load over HTTP/2 has many streams on few connections.
 func TestAnHTTP2LoadSharesConnections(t *testing.T) {
 	t.Parallel()
-	s := answerer(t, true)
 	var opened atomic.Int64
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			opened.Add(1)
-		}
-	}
+	s := answerer(t, true, &opened)
 	ledger := Load{Address: s.Listener.Addr().String(), HTTP2: true, Conns: 10, Count: 100, Mix: []Shot{{Path: "/"}}}.Do(t.Context())
 	if n := ledger.Count(Served); n != 100 || opened.Load() > 2 {
 		t.Errorf("%v over %d connections", ledger, opened.Load())

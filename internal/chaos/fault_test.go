@@ -322,7 +322,8 @@ func classOf(t *testing.T, o *Origin) string {
 		return "connect_timeout"
 	case isTimeout(err):
 		return "header_timeout"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		strings.Contains(text, "server closed idle connection"): // before the request was on it
 		return "reset"
 	case strings.Contains(text, "malformed"), strings.Contains(text, "exceeded"), strings.Contains(text, "invalid"):
 		return "malformed"
