@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	waitShort = time.Second // for what never comes
+	waitShort = 2 * time.Second // for what never comes
 	probe     = "/healthz"
 )
 

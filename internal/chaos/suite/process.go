@@ -133,6 +133,9 @@ func (p *process) drain() error {
 		<-p.gone
 		return fmt.Errorf("the process did not end within %v of SIGTERM\n%s", patience, p.tail())
 	}
+	if bytes.Contains(p.stderr.Bytes(), []byte("DATA RACE")) {
+		return errors.New("the process has a data race\n" + p.tail())
+	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("the process ended with %d\n%s", code, p.tail())
 	}

@@ -24,6 +24,8 @@ type Soak struct {
 	Total time.Duration        // of all rounds together, about
 	Round time.Duration        // of one round; 0: 20 s
 	Say   func(string, ...any) // is told of each round; nil: nobody is
+	// Program is the file to run. "": it is built, or the one of [BinaryVariable].
+	Program string
 }
 
 // soakMix is every sort of request.
@@ -43,7 +45,7 @@ func (k Soak) Run() (requests int, err error) {
 	if k.Round == 0 {
 		k.Round = 20 * time.Second
 	}
-	sc := &Scenario{Name: "soak", Setup: Setup{
+	sc := &Scenario{Name: "soak", program: k.Program, Setup: Setup{
 		Permits: 60, Route: "bulkhead.max_queue = 20\nbulkhead.queue_timeout = \"300ms\"\n",
 	}}
 	s, err := openStage(sc)

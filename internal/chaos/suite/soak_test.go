@@ -29,6 +29,12 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("FAIRLEAD_SOAK_SEED: %v", err)
 		}
 	}
+	if raceDetector {
+		var err error
+		if k.Program, err = build("fairlead-race", "-race"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Parallel()
 	machine.RLock()
 	defer machine.RUnlock()

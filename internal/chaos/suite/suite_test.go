@@ -60,6 +60,9 @@ var machine sync.RWMutex
 
 // TestScenarios plays the matrix. Each scenario is a test of its own.
 func TestScenarios(t *testing.T) {
+	if raceDetector {
+		t.Skip("with the race detector clients and origins are too slow for what scenarios say of time; the soak is played, with a program that has the detector, too")
+	}
 	full := os.Getenv(fullVariable) == "full"
 	for _, sc := range matrix() {
 		t.Run(sc.Name, func(t *testing.T) {
