@@ -286,11 +286,12 @@ func TestThousandsOfIdleConnectionsMakeRoomForGoodOnes(t *testing.T) {
 	run := b.load(200)
 	thousands := min(2000, descriptorsOfTest()/4)
 	siege := b.attack(chaos.Attack{Hostile: chaos.Idle(), Conns: thousands, Rate: 1000})
-	chaos.Await(t, patience, "all to have come", func() bool { return siege.Opened() == thousands })
+	// While they come, a new client has as long to send its request as 200 more
+	// need to connect, which on a busy machine may be too short.
+	chaos.Await(t, patience, "most to have made room", func() bool { return len(siege.Ended()) >= thousands-200 })
 	if ledger := (chaos.Load{Address: b.address, Conns: 20, Count: 200, Mix: []chaos.Shot{{Path: "/good/"}}}).Do(t.Context()); ledger.Count(chaos.Served) != 200 {
 		t.Errorf("new good connections: %v", ledger)
 	}
-	chaos.Await(t, patience, "most to have made room", func() bool { return len(siege.Ended()) >= thousands-200 })
 	if open := b.usage().sockets; open > 250 {
 		t.Errorf("%d sockets are open", open)
 	}
