@@ -22,15 +22,11 @@ type drillNote struct {
 
 // StartDrill implements admin.Backend.
 func (o *operator) StartDrill(group string, r adminapi.DrillRequest, by string) (adminapi.Group, error) {
-	p, done, err := o.begin()
+	p, i, done, err := o.beginAt(group)
 	if err != nil {
 		return adminapi.Group{}, err
 	}
 	defer done()
-	i, err := groupAt(p.cfg, group)
-	if err != nil {
-		return adminapi.Group{}, err
-	}
 	c, s := &p.cfg.Groups[i], p.pointers[i].Pointer()
 	if r.Generation != 0 && r.Generation != s.Generation {
 		return adminapi.Group{}, o.explainChange(p, c, *s, failover.ErrStale)
@@ -56,15 +52,11 @@ func (o *operator) StartDrill(group string, r adminapi.DrillRequest, by string) 
 
 // StopDrill implements admin.Backend.
 func (o *operator) StopDrill(group, by string) (adminapi.Group, error) {
-	p, done, err := o.begin()
+	p, i, done, err := o.beginAt(group)
 	if err != nil {
 		return adminapi.Group{}, err
 	}
 	defer done()
-	i, err := groupAt(p.cfg, group)
-	if err != nil {
-		return adminapi.Group{}, err
-	}
 	d, err := o.service.proxy.EndDrill(group)
 	if err != nil {
 		return adminapi.Group{}, explainDrill(&p.cfg.Groups[i], err)

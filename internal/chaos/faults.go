@@ -386,6 +386,16 @@ func Unasked101() Behaviour {
 	return said("Unasked101", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chaos\r\n\r\nhello")
 }
 
+// message is OK(1024)'s whole answer, for those who add to it in the same write.
+func (k *call) message() []byte {
+	n := k.want(1024)
+	b := k.head(200, n, length(n))
+	if k.arrival.Method != "HEAD" {
+		b = append(b, Body(k.origin.name, k.arrival.ID, n)...)
+	}
+	return b
+}
+
 // ExtraResponse answers as OK(1024) and sends, unasked and in the same write, a second response for the id "forged". The
 // connection stays open, so that a proxy which pools it would give the second response to another request.
 func ExtraResponse() Behaviour {
@@ -393,12 +403,7 @@ func ExtraResponse() Behaviour {
 		if !k.receive() {
 			return false
 		}
-		n := k.want(1024)
-		b := k.head(200, n, length(n))
-		if k.arrival.Method != "HEAD" {
-			b = append(b, Body(k.origin.name, k.arrival.ID, n)...)
-		}
-		b = fmt.Appendf(b, "HTTP/1.1 200 OK\r\n%s: %s\r\n%s: forged\r\n%s: 0\r\nContent-Length: 0\r\n\r\n",
+		b := fmt.Appendf(k.message(), "HTTP/1.1 200 OK\r\n%s: %s\r\n%s: forged\r\n%s: 0\r\nContent-Length: 0\r\n\r\n",
 			FieldOrigin, k.origin.name, FieldID, FieldSize)
 		return k.write(b) && k.keep()
 	}}
@@ -411,12 +416,7 @@ func Overlong(extra int) Behaviour {
 		if !k.receive() {
 			return false
 		}
-		n := k.want(1024)
-		b := k.head(200, n, length(n))
-		if k.arrival.Method != "HEAD" {
-			b = append(b, Body(k.origin.name, k.arrival.ID, n)...)
-		}
-		return k.write(append(b, strings.Repeat("x", extra)...)) && k.keep()
+		return k.write(append(k.message(), strings.Repeat("x", extra)...)) && k.keep()
 	}}
 }
 
