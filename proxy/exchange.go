@@ -320,7 +320,6 @@ func (x *exchange) finish() {
 // attempts was counted when it did.
 func (x *exchange) account() {
 	s := x.route.stats
-	s.count(x.result, x.end-x.start)
 	x.accepted = false
 	if x.last != nil && !x.halted && x.outcome.Class == failover.ClassNone {
 		x.last.leg.stats.count(failover.ClassNone)
@@ -332,6 +331,7 @@ func (x *exchange) account() {
 		x.route.policy.Classify(x.status).Class == failover.ClassNone {
 		s.saved.Add(1)
 	}
+	s.count(x.result, x.end-x.start) // last: who sees it over sees the rest counted, too
 }
 
 // forget lets go of the configuration: a connection at rest keeps none alive.

@@ -100,6 +100,8 @@ func TestAFloodOfHandshakesTakesTurns(t *testing.T) {
 	chaos.Await(t, patience, "first handshake", func() bool { return begun.Load() == 1 })
 	open <- struct{}{}
 	established := <-early
+	// It is established for the client a moment sooner than for the server.
+	chaos.Await(t, patience, "first to be done", func() bool { return g.srv.Handshakes().Done == 1 })
 	hello := string(helloBytes(t))
 	for range 2 + 30 {
 		_ = chaos.Dial(t, "tcp", g.tlsAddr()).Send(hello)
