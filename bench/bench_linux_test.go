@@ -273,7 +273,7 @@ func failing(t *testing.T) string {
 func TestStoppingEndsTheWholeTree(t *testing.T) {
 	t.Parallel() // it mostly waits
 	// The shell ignores being asked to end, and so does its child: both have to be killed.
-	script := `trap "" TERM; sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' & wait`
+	script := `PATH=$PATH:/bin:/usr/bin; trap "" TERM; sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' & wait`
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

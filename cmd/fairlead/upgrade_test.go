@@ -144,7 +144,7 @@ func replace(t *testing.T, program, script string) {
 	if script == "" {
 		err = os.Symlink(os.Args[0], program+".new")
 	} else {
-		err = os.WriteFile(program+".new", []byte("#!/bin/sh\n"+script+"\n"), 0o700)
+		err = os.WriteFile(program+".new", []byte("#!/bin/sh\nPATH=$PATH:/bin:/usr/bin\n"+script+"\n"), 0o700)
 	}
 	if err == nil {
 		err = os.Rename(program+".new", program)

@@ -83,14 +83,14 @@ type judge struct {
 func (j *judge) violate(invariant error, format string, args ...any) {
 	j.count[invariant]++
 	if j.count[invariant] <= maxTold {
-		j.violations = append(j.violations, fmt.Errorf("%w: %s", invariant, fmt.Sprintf(format, args...)))
+		j.violations = append(j.violations, fmt.Errorf("broken invariant: %w: %s", invariant, fmt.Sprintf(format, args...)))
 	}
 }
 
 func (j *judge) verdict() error {
 	for invariant, n := range j.count {
 		if n > maxTold {
-			j.violations = append(j.violations, fmt.Errorf("%w: and %d more times", invariant, n-maxTold))
+			j.violations = append(j.violations, fmt.Errorf("broken invariant: %w: and %d more times", invariant, n-maxTold))
 		}
 	}
 	return errors.Join(j.violations...)

@@ -100,6 +100,9 @@ func judge(t *testing.T, sc *Scenario) {
 	if err := o.Err(); err != nil {
 		t.Errorf("%s (the machine took %v, %v at once)\n%v", sc.Text, o.Lost, o.Deaf, err)
 	}
+	if o.Broken != nil {
+		t.Error("broken invariant: no slowness of the machine explains it")
+	}
 }
 
 func playBeside(sc *Scenario) *Outcome {
