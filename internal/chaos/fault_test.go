@@ -364,6 +364,7 @@ func TestTheTableOfFaultsIsClosedAndSound(t *testing.T) {
 }
 
 func TestASecondFaultTakesThePlaceOfTheFirst(t *testing.T) {
+	t.Parallel()
 	o := NewTLSOrigin(t, "eu")
 	tests := []struct{ name, want string }{
 		{"connect_refused", "refused"},
@@ -472,6 +473,7 @@ func TestAFaultThatCantBeHadSaysWhy(t *testing.T) {
 }
 
 func TestABlackHoleAcceptsNobodyAndCountsNobody(t *testing.T) {
+	t.Parallel()
 	hole, _ := FaultByName("blackhole")
 	o := openFor(t, hole)
 	if got := askAnew(o, "/"); got != "200" {
