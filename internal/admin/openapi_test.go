@@ -349,6 +349,7 @@ func TestWhatIsServedIsWhatTheDocumentSays(t *testing.T) {
 }
 
 func TestWhatIsStreamedIsWhatTheDocumentSays(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	r.backend.sample(1)
 	r.fill(1)

@@ -343,6 +343,7 @@ func TestEachTimeoutIsSet(t *testing.T) {
 
 // TestAStreamOutlivesTheTimeoutsOfRequests has them end soon.
 func TestAStreamOutlivesTheTimeoutsOfRequests(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.server.door.http.ReadTimeout, r.server.door.http.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
 	r.run()

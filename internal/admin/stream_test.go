@@ -253,6 +253,7 @@ func TestAReaderThatReadsNothingIsCutOff(t *testing.T) {
 }
 
 func TestLiveShowsStatusEventsAndSamples(t *testing.T) {
+	t.Parallel()
 	r := start(t, nil)
 	r.backend.sample(1)
 	s := r.stream("/v1/live")
@@ -327,6 +328,7 @@ func TestASignOutEndsTheStreamsOfItsSession(t *testing.T) {
 }
 
 func TestAStreamEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	r := start(t, guarded)
 	c := signIn(r)
 	sessions := r.server.access.Load().sessions
