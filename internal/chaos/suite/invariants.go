@@ -88,7 +88,9 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 	}
 	sent := make(map[string]int)
 	for _, a := range r.Attempts {
-		if slices.Contains(unsent, a.Class) {
+		// A pooled connection may die before it takes a byte. What was parked then
+		// has sent nothing, and the origins' ledgers would know better.
+		if slices.Contains(unsent, a.Class) || a.Class == "write" && r.ParkedMS > 0 {
 			continue
 		}
 		if sent[a.Origin]++; sent[a.Origin] > 1 {
