@@ -87,10 +87,8 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 		return nil // refused before the pointer was asked
 	}
 	sent := make(map[string]int)
-	for _, a := range r.Attempts {
-		// A pooled connection may die before it takes a byte. What was parked then
-		// has sent nothing, and the origins' ledgers would know better.
-		if slices.Contains(unsent, a.Class) || a.Class == "write" && r.ParkedMS > 0 {
+	for i, a := range r.Attempts {
+		if r.sentNothing(i) {
 			continue
 		}
 		if sent[a.Origin]++; sent[a.Origin] > 1 {
@@ -109,6 +107,14 @@ func (s *Stage) held(r *Line, places map[uint64]place) error {
 		}
 	}
 	return s.notEarly(r, at)
+}
+
+// sentNothing reports whether an attempt sent nothing. A pooled connection may
+// die before it takes a byte, and then a write is tried again; the origins'
+// ledgers would know if that was not so.
+func (r *Line) sentNothing(i int) bool {
+	class := r.Attempts[i].Class
+	return slices.Contains(unsent, class) || class == "write" && isWrite(r.Method) && i < len(r.Attempts)-1
 }
 
 // wentTo is the origin that the pointer sent a request to: its first attempt's.
@@ -132,9 +138,9 @@ func (s *Stage) notEarly(r *Line, at place) error {
 	if !isWrite(r.Method) || at.target != "eu" || s.writesMove() || r.ParkedMS > 0 {
 		return nil
 	}
-	for _, a := range r.Attempts {
-		if a.Origin == "us" {
-			return fmt.Errorf("%w: %s %s with generation %d", errEarly, r.Method, r.Target, r.Generation)
+	for i, a := range r.Attempts {
+		if a.Origin == "us" && !r.sentNothing(i) {
+			return fmt.Errorf("%w: %s %s with generation %d: %v", errEarly, r.Method, r.Target, r.Generation, r.Attempts)
 		}
 	}
 	return nil
