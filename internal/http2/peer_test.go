@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -352,5 +353,44 @@ func (p *peer) serveErr() error {
 		return p.err
 	case <-time.After(time.Second):
 		return errors.New("still serving")
+	}
+}
+
+// get is the value of a request's field, "" if it isn't there.
+func get(s *Stream, name string) string {
+	for _, f := range s.Fields {
+		if string(f.Name) == name {
+			return string(f.Value)
+		}
+	}
+	return ""
+}
+
+// wait blocks until the stream has ended, however it ends.
+func wait(s *Stream) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	for s.state == streamOpen && s.stopped == 0 {
+		s.readable.Wait()
+	}
+}
+
+// bodyOf answers with a body of that many digits.
+func bodyOf(n int) func(*Stream) {
+	body := []byte(strings.Repeat("0123456789", n/10+1)[:n])
+	return func(s *Stream) {
+		if get(s, "x-empty") != "" {
+			_ = s.WriteHead(204, nil, true)
+		} else if s.WriteHead(200, nil, false) == nil {
+			_ = s.WriteBody(body, true)
+		}
+	}
+}
+
+func wantData(p *peer, id uint32, body string, end bool) {
+	p.t.Helper()
+	f := p.want(fData, id)
+	if string(f.payload) != body || (f.flags&endStream != 0) != end {
+		p.t.Fatalf("got %q end=%t, want %q end=%t", f.payload, f.flags&endStream != 0, body, end)
 	}
 }
