@@ -1,7 +1,6 @@
 package nameserver
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -112,137 +111,6 @@ func TestTheCaseOfTheQuestionIsKept(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// rawQuery is a query for shop's A as bytes, to be damaged.
-func rawQuery(t testing.TB, edit func(b []byte) []byte) []byte {
-	return edit(packed(t, question("shop.failover.example.", dnswire.TypeA)))
-}
-
-// opt is an OPT record with the options given as bytes.
-func opt(size uint16, version byte, options ...byte) []byte {
-	b := []byte{0, 0, typeOPT, byte(size >> 8), byte(size), 0, version, 0, 0, 0, byte(len(options))}
-	return append(b, options...)
-}
-
-// withRecords adds raw records to the additional section.
-func withRecords(records ...[]byte) func(b []byte) []byte {
-	return func(b []byte) []byte {
-		binary.BigEndian.PutUint16(b[10:], uint16(len(records)))
-		for _, r := range records {
-			b = append(b, r...)
-		}
-		return b
-	}
-}
-
-func set(at int, v ...byte) func(b []byte) []byte {
-	return func(b []byte) []byte {
-		copy(b[at:], v)
-		return b
-	}
-}
-
-func cut(n int) func(b []byte) []byte { return func(b []byte) []byte { return b[:n] } }
-
-// What is said about messages that aren't plain queries. "": nothing.
-func TestOddMessages(t *testing.T) {
-	tsig := append([]byte{1, 'k', 0, 0, 250, 0, 255, 0, 0, 0, 0, 0, 17}, append([]byte{1, 'h', 0}, make([]byte, 14)...)...)
-	const good = "NOERROR aa; shop.failover.example. 5 A 192.0.2.1; shop.failover.example. 5 A 192.0.2.2"
-	tests := []struct {
-		name    string
-		edit    func(b []byte) []byte
-		want    string
-		wantQ   int
-		wantOPT int
-	}{
-		{"nothing", cut(0), "", 0, 0},
-		{"less than a header", cut(11), "", 0, 0},
-		{"a response", set(2, 0x81), "", 0, 0},
-		{"a response with an odd opcode", set(2, 0xa9), "", 0, 0},
-		{"a header alone that counts a question", cut(12), "FORMERR", 0, 0},
-		{"a name that is cut short", cut(20), "FORMERR", 0, 0},
-		{"a question without its class", cut(38), "FORMERR", 0, 0},
-		{"no question", set(4, 0, 0), "FORMERR", 0, 0},
-		{"two questions", set(4, 0, 2), "FORMERR", 0, 0},
-		{"65535 questions", set(4, 255, 255), "FORMERR", 0, 0},
-		{"a compressed question", set(12, 0xc0, 12), "FORMERR", 0, 0},
-		{"a label of an unknown kind", set(12, 0x41), "FORMERR", 0, 0},
-		{"a record that is missing", set(11, 1), "FORMERR", 1, 0},
-		{"an answer that is missing", set(7, 1), "FORMERR", 1, 0},
-		{"class CH", set(38-1, 0, 3), "REFUSED", 1, 0},
-		{"class ANY", set(38-1, 0, 255), "REFUSED", 1, 0},
-		{"opcode IQUERY", set(2, 1<<3), "NOTIMP", 1, 0},
-		{"opcode STATUS", set(2, 2<<3), "NOTIMP", 1, 0},
-		{"opcode NOTIFY", set(2, 4<<3), "NOTIMP", 1, 0},
-		{"opcode UPDATE", set(2, 5<<3), "NOTIMP", 1, 0},
-		{"opcode 15", set(2, 15<<3), "NOTIMP", 1, 0},
-		{"another opcode, cut short", func(b []byte) []byte { b[2] = 5 << 3; return b[:20] }, "NOTIMP", 0, 0},
-		{"an OPT", withRecords(opt(1232, 0)), good, 1, 1},
-		{"an OPT that allows 0 bytes", withRecords(opt(0, 0)), good, 1, 1},
-		{"two OPTs", withRecords(opt(1232, 0), opt(1232, 0)), "FORMERR", 1, 0},
-		{"EDNS version 1", withRecords(opt(1232, 1)), "BADVERS", 1, 1},
-		{"EDNS version 255, for a name elsewhere", func(b []byte) []byte { b[13] = 'x'; return withRecords(opt(1232, 255))(b) }, "BADVERS", 1, 1},
-		{"an unknown option", withRecords(opt(1232, 0, 0xff, 0xfe, 0, 2, 1, 2)), good, 1, 1},
-		{"an option that is cut short", withRecords(opt(1232, 0, 0, 99, 0, 9, 1)), "FORMERR", 1, 1},
-		{"half an option's head", withRecords(opt(1232, 0, 0, 99, 0)), "FORMERR", 1, 1},
-		{"an OPT whose length is a lie", withRecords(append(opt(1232, 0)[:10], 200)), "FORMERR", 1, 0},
-		{"a record before the OPT", withRecords(tsig, opt(1232, 0)), good, 1, 1},
-		{"a signature of unknown key", withRecords(tsig), good, 1, 0},
-		{"a cookie of 7 bytes", withRecords(opt(1232, 0, 0, 10, 0, 7, 1, 2, 3, 4, 5, 6, 7)), "FORMERR", 1, 1},
-		{"an empty cookie", withRecords(opt(1232, 0, 0, 10, 0, 0)), "FORMERR", 1, 1},
-		{"a cookie of 15 bytes", withRecords(opt(1232, 0, append([]byte{0, 10, 0, 15}, make([]byte, 15)...)...)), "FORMERR", 1, 1},
-		{"a cookie of 41 bytes", withRecords(opt(1232, 0, append([]byte{0, 10, 0, 41}, make([]byte, 41)...)...)), "FORMERR", 1, 1},
-	}
-	s := newWorld().server(t)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, tcp := range []bool{false, true} {
-				w := worker{s: s}
-				b := w.handle(nil, rawQuery(t, tt.edit), local, tcp, start)
-				if tt.want == "" {
-					if len(b) > 0 {
-						t.Errorf("tcp %v: an answer: %x", tcp, b)
-					}
-					continue
-				}
-				m := parsed(t, b)
-				if got := brief(&m); got != tt.want {
-					t.Errorf("tcp %v: got %s, want %s", tcp, got, tt.want)
-				}
-				if m.ID != 0x1234 || len(m.Questions) != tt.wantQ || m.OPTs != tt.wantOPT || m.EDNS.Version != 0 {
-					t.Errorf("tcp %v: id %x, %d questions, %d OPTs of version %d", tcp, m.ID, len(m.Questions), m.OPTs, m.EDNS.Version)
-				}
-			}
-		})
-	}
-}
-
-// The flags of the query that an answer repeats are RD and nothing else.
-func TestFlagsOfTheAnswer(t *testing.T) {
-	s := newWorld().server(t)
-	w := worker{s: s}
-	for _, rd := range []byte{0, 1} {
-		q := rawQuery(t, set(2, 0x06|rd, 0xf0)) // AA, TC; RA, Z, AD, CD
-		b := w.handle(nil, q, local, false, start)
-		if b[2] != 0x84|rd || b[3] != 0 {
-			t.Errorf("RD %d: flags %02x %02x, want QR, AA and RD alone", rd, b[2], b[3])
-		}
-	}
-}
-
-// A query that says it comes from an address that can't be answered isn't.
-func TestSourcesThatCannotBeAnswered(t *testing.T) {
-	s := newWorld().server(t)
-	for _, from := range []string{"192.0.2.1:0", "224.0.0.251:5353", "[ff02::fb]:5353", "0.0.0.0:53", "[::]:53"} {
-		w := worker{s: s}
-		if b := w.handle(nil, rawQuery(t, cut(39)), netip.MustParseAddrPort(from), false, start); len(b) > 0 {
-			t.Errorf("%s got an answer", from)
-		}
-	}
-	if got := s.Stats().Ignored; got != 5 {
-		t.Errorf("%d counted as ignored, want 5", got)
 	}
 }
 
@@ -394,81 +262,6 @@ func TestTheTTLRunsDownWithTheOriginsAnswer(t *testing.T) {
 	}
 }
 
-// The answer after Update is the new one; without Update it stays. The serial
-// grows with each flip and change of addresses, and with nothing else.
-func TestUpdateShowsInTheNextAnswerAndTheSerialGrows(t *testing.T) {
-	world := newWorld()
-	s := world.server(t)
-	serial := func(now time.Time) uint32 {
-		m := ask(t, s, question("failover.example.", dnswire.TypeSOA), now)
-		return m.Answer[0].SOA.Serial
-	}
-	first := func() string {
-		m := ask(t, s, question("shop.failover.example.", dnswire.TypeA), start)
-		return m.Answer[0].Addr.String()
-	}
-	if got := serial(start); got != uint32(start.Unix()) {
-		t.Errorf("the first serial is %d, want the time, %d", got, start.Unix())
-	}
-	world.set(func() { world.pointer.Target, world.pointer.Generation = "us", 8 })
-	if got := first(); got != "192.0.2.1" {
-		t.Errorf("without Update the answer became %s", got)
-	}
-	steps := []struct {
-		name   string
-		change func()
-		now    time.Time
-		want   uint32
-	}{
-		{"a flip in the same second", func() {}, start, uint32(start.Unix()) + 1},
-		{"nothing", func() {}, start, uint32(start.Unix()) + 1},
-		{"another order of addresses", func() { world.addrs["eu"] = addrsOf("192.0.2.2", "2001:db8::1", "192.0.2.1") }, start, uint32(start.Unix()) + 1},
-		{"another address", func() { world.addrs["eu"] = addrsOf("192.0.2.3") }, start, uint32(start.Unix()) + 2},
-		{"a flip and back, later", func() { world.pointer.Generation += 2 }, start.Add(time.Hour), uint32(start.Unix()) + 3600},
-	}
-	for _, step := range steps {
-		world.set(step.change)
-		s.Update()
-		if got := serial(step.now); got != step.want {
-			t.Errorf("%s: serial %d, want %d", step.name, got, step.want)
-		}
-	}
-	if got := first(); got != "192.0.2.9" {
-		t.Errorf("after the flip the answer is %s", got)
-	}
-}
-
-func TestSerialsGrowPastTheirEnd(t *testing.T) {
-	tests := []struct {
-		serial uint32
-		now    int64
-		want   uint32
-	}{
-		{1795000000, 1795000009, 1795000009},
-		{1795000000, 1795000000, 1795000001},
-		{1795000009, 1795000000, 1795000010},
-		{1<<32 - 1, 1<<32 - 1, 0},
-		{1<<32 - 1, 1<<32 + 5, 5},
-	}
-	for _, tt := range tests {
-		if got := nextSerial(tt.serial, time.Unix(tt.now, 0)); got != tt.want {
-			t.Errorf("nextSerial(%d, %d) = %d, want %d", tt.serial, tt.now, got, tt.want)
-		}
-	}
-}
-
-// The first serial is the time also when that has its highest bit set, as from
-// 2038 on.
-func TestTheFirstSerialIsTheTime(t *testing.T) {
-	for _, year := range []int{2026, 2040, 2105} {
-		now := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
-		m := ask(t, newWorld().server(t), question("failover.example.", dnswire.TypeSOA), now)
-		if got := m.Answer[0].SOA.Serial; got != uint32(now.Unix()) {
-			t.Errorf("in %d it is %d, want %d", year, got, uint32(now.Unix()))
-		}
-	}
-}
-
 // The SOA's minimum, and with it the TTL of denials, follows the shortest TTL
 // of a group, between 1 s and 30 s.
 func TestNegativeTTL(t *testing.T) {
@@ -504,6 +297,19 @@ func TestAnswersAreMadeWithoutAllocation(t *testing.T) {
 		got := testing.AllocsPerRun(100, func() { out = w.handle(out[:0], q, remote, false, start) })
 		if got != 0 || len(out) == 0 {
 			t.Errorf("%v: %v allocations, %d bytes", m.Questions, got, len(out))
+		}
+	}
+}
+
+// The flags of the query that an answer repeats are RD and nothing else.
+func TestFlagsOfTheAnswer(t *testing.T) {
+	s := newWorld().server(t)
+	w := worker{s: s}
+	for _, rd := range []byte{0, 1} {
+		q := rawQuery(t, set(2, 0x06|rd, 0xf0)) // AA, TC; RA, Z, AD, CD
+		b := w.handle(nil, q, local, false, start)
+		if b[2] != 0x84|rd || b[3] != 0 {
+			t.Errorf("RD %d: flags %02x %02x, want QR, AA and RD alone", rd, b[2], b[3])
 		}
 	}
 }
