@@ -5,81 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/fairlead/fairlead/bulkhead"
 	"github.com/fairlead/fairlead/failover"
 	"github.com/fairlead/fairlead/internal/chaos"
 )
-
-// drillEnds keeps what OnDrill is told.
-type drillEnds struct{ told chan DrillStatus }
-
-func newDrillEnds() *drillEnds { return &drillEnds{make(chan DrillStatus, 16)} }
-
-func (e *drillEnds) kept(_ *rig, cfg *Config) {
-	cfg.OnDrill = func(s DrillStatus) { e.told <- s }
-}
-
-// next waits for the end of a drill.
-func (e *drillEnds) next(t testing.TB, want failover.DrillEnd) DrillStatus {
-	t.Helper()
-	select {
-	case s := <-e.told:
-		if s.Why != want || s.Ended.IsZero() || s.Ended.Before(s.Began) {
-			t.Errorf("a drill that ended by %v at %v, want by %v", s.Why, s.Ended, want)
-		}
-		return s
-	case <-time.After(patience):
-		t.Fatalf("no drill has ended, want one by %v", want)
-		return DrillStatus{}
-	}
-}
-
-// none asserts that nobody was told of an end.
-func (e *drillEnds) none(t testing.TB) {
-	t.Helper()
-	select {
-	case s := <-e.told:
-		t.Errorf("told of an end by %v", s.Why)
-	default:
-	}
-}
-
-// drill starts one of the group shop.
-func (g *rig) drill(share float64) {
-	g.t.Helper()
-	if _, err := g.srv.StartDrill(DrillConfig{Group: "shop", Share: share, StopAt: 0.01, For: MaxDrill}); err != nil {
-		g.t.Fatal(err)
-	}
-}
-
-// drilled is the last drill of the group shop.
-func (g *rig) drilled() DrillStatus {
-	g.t.Helper()
-	all := g.srv.Drills()
-	if len(all) != 1 || all[0].Last == nil {
-		g.t.Fatalf("no drill in %+v", all)
-	}
-	return *all[0].Last
-}
-
-// undisturbed asserts that neither the breakers nor the pointer have noticed anything.
-func (g *rig) undisturbed() {
-	g.t.Helper()
-	for _, r := range []failover.Role{failover.RolePrimary, failover.RoleSecondary} {
-		if state := g.leg(r).breakerState(); state != "closed" {
-			g.t.Errorf("the breaker towards the %v is %s", r, state)
-		}
-	}
-	if n := g.pointer.Pointer().Generation; n != 1 {
-		g.t.Errorf("the pointer has moved: generation %d", n)
-	}
-}
 
 func TestADrillSendsExactlyItsShareToTheSecondary(t *testing.T) {
 	for _, share := range []float64{0.01, 0.05, 0.5, 1} {
@@ -197,18 +129,6 @@ func TestAPickedRequestIsAFailoverForTheSecondaryAndForWhoReads(t *testing.T) {
 	}
 }
 
-// A drill must not cost a client what the primary would have given it.
-// unreachable makes no connection to the secondary, for as long as one may take,
-// which is longer than the route's timeout.
-func unreachable(_ *rig, cfg *Config) {
-	cfg.Origins[1].URL, cfg.Origins[1].ConnectTimeout = "http://us.test:80", time.Minute
-	cfg.Routes[0].Timeout = 2 * time.Second
-	cfg.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-}
-
 func TestThePrimaryAnswersAPickedRequestThatTheSecondaryFails(t *testing.T) {
 	tests := map[string]struct {
 		fault chaos.Behaviour
@@ -278,41 +198,6 @@ func TestThePrimaryAnswersAPickedRequestThatTheSecondaryFails(t *testing.T) {
 	}
 }
 
-// Clients that wait for less long than the route would are what a hanging secondary
-// is noticed by. One that leaves at once is no error of anybody's.
-func TestClientsThatGiveUpEndADrill(t *testing.T) {
-	t.Parallel()
-	ends := newDrillEnds()
-	g := startRig(t, ends.kept)
-	g.us.Set(chaos.Hang())
-	g.drill(1)
-	leave := func(after time.Duration) {
-		c := &chaos.Client{Address: g.addr, Timeout: after}
-		defer c.Close()
-		if r := c.Do(context.Background(), chaos.Request{}); r.Kind == chaos.Served {
-			t.Errorf("got %v", r)
-		}
-	}
-	var all sync.WaitGroup
-	for range failover.DrillMinErrors {
-		all.Go(func() { leave(drillPatience / 10) })
-	}
-	all.Wait()
-	chaos.Await(t, patience, "departures", func() bool { return g.drilled().Picked.Left == failover.DrillMinErrors })
-	if d := g.drilled(); d.Why != failover.DrillRuns || d.Picked.Requests != 0 {
-		t.Errorf("who left at once counted: %+v", d)
-	}
-	for range failover.DrillMinErrors {
-		all.Go(func() { leave(drillPatience + drillPatience/2) })
-	}
-	all.Wait()
-	d := ends.next(t, failover.DrillErrors)
-	if d.Picked.Errors != failover.DrillMinErrors || d.Failed != failover.DrillMinErrors || d.Picked.Requests != failover.DrillMinErrors {
-		t.Errorf("counted %+v", d)
-	}
-	wantServed(t, g.ask(chaos.Request{}), "eu")
-}
-
 func TestWhenBothFailTheClientGetsWhatAFailoverWouldGive(t *testing.T) {
 	t.Parallel()
 	ends := newDrillEnds()
@@ -332,111 +217,6 @@ func TestWhenBothFailTheClientGetsWhatAFailoverWouldGive(t *testing.T) {
 		t.Errorf("counted %+v", d)
 	}
 	g.awaitStats("failures of the route", func(s RouteStats) bool { return s.Failed == 3 })
-}
-
-// The secondary breaks down under load: the drill ends, no client gets an error, and
-// the invariants hold.
-func TestADrillEndsByItselfWhenErrorsRise(t *testing.T) {
-	t.Parallel()
-	ends := newDrillEnds()
-	g := startRig(t, ends.kept, breaks(5, time.Minute))
-	g.drill(0.2)
-	run := chaos.Load{Address: g.addr, Conns: 8, Rate: 500, Count: 800, Mix: []chaos.Shot{{Weight: 4}, {Method: "POST", BodySize: 1000}}}.Start(context.Background())
-	chaos.Await(t, patience, "picked requests", func() bool { return g.drilled().Secondary > 10 })
-	g.us.Set(chaos.Status(500))
-	ends.next(t, failover.DrillErrors)
-	ledger := run.Wait()
-	if err := chaos.Check(ledger, g.eu, g.us); err != nil {
-		t.Error(err)
-	}
-	if n := ledger.Count(chaos.Served); n != ledger.Len() {
-		t.Errorf("%d of %d were served: %v", n, ledger.Len(), ledger)
-	}
-	g.awaitStats("rest", atRest)
-	d := g.drilled()
-	if d.Rescued < failover.DrillMinErrors || d.Rescued > failover.DrillMinErrors+8 || d.Others.Errors != 0 {
-		t.Errorf("counted %+v", d)
-	}
-	if state := g.leg(failover.RolePrimary).breakerState(); state != "closed" {
-		t.Errorf("the breaker towards the primary is %s", state)
-	}
-	ends.none(t)
-}
-
-func TestADrillEndsWithWhatItStandsOn(t *testing.T) {
-	tests := map[failover.DrillEnd]func(g *rig, l *live){
-		failover.DrillPointer:       func(g *rig, _ *live) { _ = g.pointer.Pin(failover.RoleSecondary, 0) },
-		failover.DrillSecondaryDown: func(g *rig, _ *live) { g.pointer.Verdict(failover.RoleSecondary, false) },
-		failover.DrillPrimaryDown: func(g *rig, _ *live) {
-			_ = g.pointer.Pin(failover.RolePrimary, 0)
-			g.pointer.Verdict(failover.RolePrimary, false)
-		},
-		failover.DrillDrained: func(g *rig, _ *live) { g.setDrained("us", true) },
-		failover.DrillReload: func(g *rig, l *live) {
-			l.reload(g.t, func(cfg *Config) { cfg.Origins[1].URL = chaos.NewOrigin(g.t, "other").URL() })
-		},
-		failover.DrillUpgrade: func(g *rig, _ *live) { g.srv.EndDrills(failover.DrillUpgrade) },
-		failover.DrillStop:    func(g *rig, _ *live) { g.cancel() },
-	}
-	for why, end := range tests {
-		t.Run(why.String(), func(t *testing.T) {
-			t.Parallel()
-			ends := newDrillEnds()
-			g, l := startLive(t, ends.kept)
-			g.drill(1)
-			wantServed(t, g.ask(chaos.Request{}), "us")
-			ends.none(t)
-			arrived := g.us.Arrived()
-			end(g, l)
-			if why == failover.DrillSecondaryDown || why == failover.DrillDrained || why == failover.DrillPrimaryDown {
-				wantServed(t, g.ask(chaos.Request{}), "eu") // at once, whether or not the end was told
-				if g.us.Arrived() != arrived {
-					t.Error("the secondary got a request after the end")
-				}
-			}
-			if d := ends.next(t, why); d.Secondary != 1 {
-				t.Errorf("counted %+v", d)
-			}
-			if d := g.srv.current().table.seats["shop"].drills.running.Load(); d != nil {
-				t.Error("it runs")
-			}
-		})
-	}
-}
-
-func TestADrillEndsWhenItsTimeIsOverWithoutAnyRequest(t *testing.T) {
-	t.Parallel()
-	ends := newDrillEnds()
-	g := startRig(t, ends.kept)
-	if _, err := g.srv.StartDrill(DrillConfig{Group: "shop", Share: 1, StopAt: 0.01, For: time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	ends.next(t, failover.DrillTime)
-	wantServed(t, g.ask(chaos.Request{}), "eu")
-}
-
-func TestADrillGoesOnThroughAReloadThatLeavesItsGroup(t *testing.T) {
-	t.Parallel()
-	ends := newDrillEnds()
-	g, l := startLive(t, ends.kept)
-	g.drill(1)
-	l.reload(t, func(cfg *Config) {
-		more := cfg.Routes[0]
-		more.Name, more.Match, more.Bulkhead = "more", "/more/", bulkhead.Config{MaxConcurrent: 1}
-		cfg.Routes = append(cfg.Routes, more)
-	})
-	wantServed(t, g.ask(chaos.Request{}), "us")
-	wantServed(t, g.ask(chaos.Request{Path: "/more/x"}), "us")
-	chaos.Await(t, patience, "both to be counted", func() bool { return g.drilled().Secondary == 2 })
-	ends.none(t)
-	l.reload(t, func(cfg *Config) { // the group is gone
-		cfg.Groups[0].Name = "other"
-		for i := range cfg.Routes {
-			cfg.Routes[i].Group = "other"
-		}
-	})
-	ends.next(t, failover.DrillReload)
-	wantServed(t, g.ask(chaos.Request{}), "eu")
 }
 
 func TestDrillsThatAreRefused(t *testing.T) {
@@ -505,51 +285,6 @@ func TestDrillsThatAreRefused(t *testing.T) {
 	if _, err := alone.srv.StartDrill(good); !errors.Is(err, ErrStopped) {
 		t.Errorf("after its end: %v", err)
 	}
-}
-
-// Drills are started, ended and looked at from everywhere while requests come.
-func TestDrillsComeAndGoUnderLoad(t *testing.T) {
-	t.Parallel()
-	ends := newDrillEnds()
-	g := startRig(t, ends.kept)
-	run := chaos.Load{Address: g.addr, Conns: 8, Count: 2000, Mix: []chaos.Shot{{Weight: 3}, {Method: "POST", BodySize: 10}}}.Start(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); run.Wait() }()
-	var hands sync.WaitGroup
-	for range 3 {
-		hands.Go(func() {
-			for busy := true; busy; {
-				select {
-				case <-done:
-					busy = false
-				default:
-					_, started := g.srv.StartDrill(DrillConfig{Group: "shop", Share: 0.5, StopAt: 0.01, For: time.Minute})
-					_, ended := g.srv.EndDrill("shop")
-					if started != nil && !errors.Is(started, ErrDrillRuns) || ended != nil && !errors.Is(ended, ErrNoDrill) {
-						t.Errorf("%v, %v", started, ended)
-					}
-					g.srv.Drills()
-				}
-			}
-		})
-	}
-	hands.Wait()
-	ledger := run.Wait()
-	if err := chaos.Check(ledger, g.eu, g.us); err != nil {
-		t.Error(err)
-	}
-	g.awaitStats("rest", atRest)
-	if n := ledger.Count(chaos.Served); n != ledger.Len() || g.us.Arrived() == 0 || g.eu.Arrived() == 0 {
-		t.Errorf("%d of %d were served, %d by eu and %d by us", n, ledger.Len(), g.eu.Arrived(), g.us.Arrived())
-	}
-	var counted uint64
-	for _, r := range g.srv.Drills()[0].Results {
-		counted += r.Count
-	}
-	if counted != uint64(g.us.Arrived()) {
-		t.Errorf("%d were counted, and %d have come to the secondary", counted, g.us.Arrived())
-	}
-	ends.none(t)
 }
 
 func TestADrillIsExplained(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/netx"
 )
 
 const (
@@ -168,4 +169,35 @@ func inPieces(w io.Writer, header, after string) error {
 	}
 	_, err := io.WriteString(w, header[len(header)-1:]+after)
 	return err
+}
+
+// errTimeout is err if it is a time-out of the test's own.
+func errTimeout(err error) error {
+	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		return err
+	}
+	return errNoGoodbye
+}
+
+// halfHeader is a connection on which a part of a header waits to be read.
+func halfHeader(t *testing.T, g *rig) (client *chaos.Raw, c *conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client = chaos.Dial(t, "tcp", l.Addr().String())
+	_ = client.Send(headerV1[:10])
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	c = newConn(g.srv, g.listener(false), nc)
+	if c.raw == nil {
+		t.Skip("here a connection can't be waited for without a buffer")
+	}
+	chaos.Await(t, patience, "bytes", func() bool { return netx.Dead(c.raw) })
+	return client, c
 }
