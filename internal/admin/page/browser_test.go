@@ -55,6 +55,14 @@ func (b *tab) media(scheme string, calm bool) {
 	}})
 }
 
+// show opens a tab like newTab and the fake's page in it.
+func (f *fake) show(width, height int64, expected ...string) *tab {
+	f.t.Helper()
+	b := newTab(f.t, width, height, expected...)
+	b.open(f)
+	return b
+}
+
 // open shows the fake's page and waits until it has drawn the first status.
 func (b *tab) open(f *fake) {
 	b.Run(chromedp.Navigate(f.url))

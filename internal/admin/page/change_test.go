@@ -16,8 +16,7 @@ func TestPinningByClickingAsksForWhatWasChosen(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.do(func() { f.group("shop").Generation = 41 })
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Click(`button[aria-label="Pin shop…"]`)
 	b.Wait(`document.querySelector("dialog[open] .effect").textContent.includes("goes to us for 30 minutes")`)
 	b.Click(`dialog input[value="eu"]`)
@@ -47,8 +46,7 @@ func TestFailbackDrainAndReadyAskForThemselves(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.do(func() { f.moveLocked(f.group("shop"), "us", "primary_down") })
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Click(`button[aria-label="Fail shop back…"]`)
 	b.Click(`dialog button.main`)
 	path, body := f.next()
@@ -82,8 +80,7 @@ func TestADrillIsShownWhileItRunsAndCanBeStopped(t *testing.T) {
 			Secondary: 1234, Rescued: 2, Failed: 1,
 		}
 	})
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Wait(`/^Drill: 5 % of the requests that may fail over go to us \(1 min \d+ s left\), by ops: game day\. So far 1,234 answered there, 2 by eu after it, 1 error$/.test(document.querySelector('[aria-label="Group shop"] .drill-note:not([hidden])')?.textContent)`)
 	b.Click(`button[aria-label="Stop the drill of shop…"]`)
 	b.Wait(`document.querySelector("dialog[open] .effect").textContent.includes("goes where the pointer is, eu")`)
@@ -98,8 +95,7 @@ func TestADrillIsShownWhileItRunsAndCanBeStopped(t *testing.T) {
 func TestAStaleChangeShowsWhatIsAndAsksAgain(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 1440, 900, "409")
-	b.open(f)
+	b := f.show(1440, 900, "409")
 	b.Click(`button[aria-label="Pin shop…"]`)
 	b.Wait(`document.querySelector("dialog[open]")`)
 	f.do(func() {
@@ -124,8 +120,7 @@ func TestLeavingNoHealthyOriginTakesATick(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.do(func() { f.origin("us").Verdict = "down" })
-	b := newTab(t, 1440, 900, "409")
-	b.open(f)
+	b := f.show(1440, 900, "409")
 	b.Click(`button[aria-label="Pin shop…"]`)
 	b.Wait(`document.querySelector('dialog input[value="eu"]').checked`)
 	b.Click(`dialog input[value="us"]`)
@@ -149,8 +144,7 @@ func TestTheKeyboardAloneIsEnough(t *testing.T) {
 	f := newFake(t, calmStatus())
 	f.do(func() { f.status.Groups = f.status.Groups[:1] })
 	f.remember()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	at := func() string {
 		return eval[string](b, `(({ id, tagName, ariaLabel, textContent }) => id || ariaLabel || textContent || tagName)(document.activeElement)`)
 	}

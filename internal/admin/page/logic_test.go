@@ -14,8 +14,7 @@ func module[T any](b *tab, name, expression string) T {
 func TestNumbersAndTimesAreSaidInWords(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	for _, tt := range []struct{ give, want string }{
 		{`m.duration(0)`, "0 s"},
 		{`m.duration(59.9)`, "59 s"},
@@ -55,8 +54,7 @@ func TestNumbersAndTimesAreSaidInWords(t *testing.T) {
 func TestTheHeadlineSaysTheWorstFirst(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	const base = `((change, errors) => {
 		const at = (h, min) => new Date(2026, 0, 2, h, min).toISOString();
 		const group = (name, p, s) => ({ name, primary: p, secondary: s, target: p, role: "primary", generation: 1, since: at(1, 0), reason: "start" });
@@ -93,8 +91,7 @@ func TestTheHeadlineSaysTheWorstFirst(t *testing.T) {
 func TestTheModelForgetsWhatIsOld(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	got := module[map[string]float64](b, "model.js", `(() => {
 		const model = new m.Model();
 		const start = Date.parse("2026-01-02T00:00:00Z");
@@ -124,8 +121,7 @@ func TestTheModelForgetsWhatIsOld(t *testing.T) {
 func TestDrawingsAreInProportion(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	for _, tt := range []struct{ file, give, want string }{
 		{"flow.js", `m.thickness(50, 50, 100).join()`, "18,18"},
 		{"flow.js", `m.thickness(100, 0, 100).join()`, "36,0"},

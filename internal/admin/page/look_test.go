@@ -16,8 +16,7 @@ func TestNothingScrollsSideways(t *testing.T) {
 				f.status.Routes[0].Match = "GET a-rather-long-host-name.shop.example.net/with/a/{long}/path/and/{more...}"
 				f.status.Config.Failed = []string{"fairlead.toml:17:1: groups.shop.primary names the origin \"a-name-that-is-not-there-and-long\", which is not configured"}
 			})
-			b := newTab(t, width, 900)
-			b.open(f)
+			b := f.show(width, 900)
 			b.Click(`#routes button.open`)
 			b.Wait(`document.querySelector(".requests, .detail [role=status]")`)
 			b.fits()
@@ -43,8 +42,7 @@ func TestColoursHaveContrastInLightAndDark(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	pages := make(map[string]string)
 	for _, scheme := range []string{"light", "dark"} {
 		b.media(scheme, true)
@@ -90,8 +88,7 @@ const contrast = `(() => {
 
 func TestTheThemeIsRemembered(t *testing.T) {
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	ground := func() string { return eval[string](b, `getComputedStyle(document.body).backgroundColor`) }
 	light := ground()
 	b.Click("#theme")
@@ -113,8 +110,7 @@ func TestMotionStopsForThoseWhoAskForIt(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.remember()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Wait(`document.querySelector(".drops").getAttribute("d")`)
 	if n := eval[int](b, `document.getAnimations().length`); n == 0 {
 		t.Error("nothing flows")

@@ -62,8 +62,7 @@ func TestThePageFetchesNothingFromElsewhere(t *testing.T) {
 func TestAnOutageShowsWithinTwoSeconds(t *testing.T) {
 	f := newFake(t, calmStatus())
 	f.remember()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	if got := b.Text("#headline-text"); got != "All is well: 2 groups on their primaries" {
 		t.Fatalf("before the outage the page says %q", got)
 	}
@@ -91,8 +90,7 @@ func TestAnOutageShowsWithinTwoSeconds(t *testing.T) {
 func TestSilenceLooksStale(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600)
-	b.open(f)
+	b := f.show(800, 600)
 	f.do(func() { f.muted = true })
 	b.Wait(`/^no data since \d+ s$/.test(document.querySelector("#feed-text").textContent)`)
 	if got := eval[string](b, `getComputedStyle(document.querySelector("main")).filter`); got != "grayscale(1)" {
@@ -105,8 +103,7 @@ func TestSilenceLooksStale(t *testing.T) {
 func TestALostConnectionIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600, "ERR_")
-	b.open(f)
+	b := f.show(800, 600, "ERR_")
 	f.do(func() {
 		for s := range f.streams {
 			close(s)
@@ -140,8 +137,7 @@ func TestARouteOpensItsLastFailures(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	if got := b.Text(`#routes .routes tbody th button`); got != "product" && got != "basket" {
 		t.Errorf("the first route is %s, which has no trouble", got)
 	}
@@ -159,8 +155,7 @@ func TestTheTimelineIsFilteredByKind(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
 	f.outageScene()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Wait(`document.querySelectorAll(".event").length === 5`)
 	b.Click(`#events-kinds input[value="flips"]`)
 	b.Wait(`document.querySelectorAll(".event").length === 1 && document.querySelector(".event").dataset.kind === "flip"`)
@@ -171,8 +166,7 @@ func TestTheTimelineIsFilteredByKind(t *testing.T) {
 func TestARefusedReloadIsShown(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, calmStatus())
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	if eval[bool](b, `!document.querySelector("#refused").hidden`) {
 		t.Error("a reload is said to be refused before there was one")
 	}
@@ -186,8 +180,7 @@ func TestARefusedReloadIsShown(t *testing.T) {
 func TestThirtyGroupsAndAThousandRoutes(t *testing.T) {
 	f := newFake(t, wide(30, 1000))
 	f.remember()
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	b.Wait(`document.querySelectorAll(".group").length === 30`)
 	if got := b.Text(".group h3"); got != "group-17" {
 		t.Errorf("%s comes first, want the one in trouble, group-17", got)
@@ -219,8 +212,7 @@ func TestThirtyGroupsAndAThousandRoutes(t *testing.T) {
 
 func TestTenMinutesLeaveThePageAsSmallAsItWas(t *testing.T) {
 	f := newFake(t, calmStatus())
-	b := newTab(t, 1440, 900)
-	b.open(f)
+	b := f.show(1440, 900)
 	f.do(func() { f.muted = true })
 	nodes := func(minutes int) int {
 		f.play(minutes)
@@ -259,8 +251,7 @@ func (f *fake) play(until int) {
 
 func TestThePolicyHolds(t *testing.T) {
 	f := newFake(t, calmStatus())
-	b := newTab(t, 800, 600, "violates")
-	b.open(f)
+	b := f.show(800, 600, "violates")
 	// That the policy is at work, and that the console would say so.
 	call(b, network.Enable, network.EnableParams{})
 	got := eval[string](b, `new Promise((done) => {
