@@ -194,17 +194,24 @@ func testSession(t *testing.T) *session {
 	return s
 }
 
+// installed locates a contender, and skips the test without its program.
+func (s *session) installed(t *testing.T, key string) contender {
+	t.Helper()
+	c, err := s.locate(t.Context(), key, "")
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("not installed")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestInstalledContendersAcceptTheirConfiguration(t *testing.T) {
 	s := testSession(t)
 	for _, key := range []string{"nginx", "haproxy", "caddy", "reverseproxy"} {
 		t.Run(key, func(t *testing.T) {
-			c, err := s.locate(t.Context(), key, "")
-			if errors.Is(err, exec.ErrNotFound) {
-				t.Skip("not installed")
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := s.installed(t, key)
 			p, err := s.start(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)

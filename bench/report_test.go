@@ -18,10 +18,20 @@ func someSizes() []sizeResult {
 	return []sizeResult{sizeOf(1<<10, 10, 10), sizeOf(64<<10, 40, 50)}
 }
 
+// wantParts wants a text to hold each of these.
+func wantParts(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, want := range parts {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}
+
 func TestTheComparisonIsSetAgainstNginxAndTheBudget(t *testing.T) {
 	r := compareReport(someSizes())
 	text := r.text()
-	for _, want := range []string{
+	wantParts(t, text,
 		"1 KiB   Fairlead        10.0 µs  1.00 (1.00–1.00)      50,000  97 %  90.0 µs  300 µs          1.20\n",
 		"        nginx           10.0 µs  1.00 (1.00–1.00)      40,000  50 %  95.0 µs  250 µs          1.00\n",
 		"Budget, CPU a request, 1 KiB, to nginx: at most 1.00, measured 1.00, met.\n",
@@ -29,11 +39,7 @@ func TestTheComparisonIsSetAgainstNginxAndTheBudget(t *testing.T) {
 		"Budget, CPU a request, 64 KiB, to nginx: at most 0.75, measured 0.80, missed.\n",
 		"for nginx at 1 KiB (50 %), nginx at 64 KiB (50 %).\n",
 		"1 KiB: 64 connections, 12,345 requests/s; ",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%q is missing in\n%s", want, text)
-		}
-	}
+	)
 }
 
 func TestWithoutNginxThereIsNoRatioAndNoVerdict(t *testing.T) {
@@ -79,11 +85,7 @@ func TestIdleConnectionsAreChargedWithTheGrowth(t *testing.T) {
 		{"fairlead", "Fairlead", 10 << 20, 10<<20 + 4096*1000},
 		{"nginx", "nginx", 1 << 20, 1<<20 + 512*1000},
 	}).text()
-	for _, want := range []string{"4.0 KiB\n", "0.5 KiB\n", "with 1000 idle", "Budget, KiB for an idle connection: at most 8.0, measured 4.0, met.\n"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%q is missing in\n%s", want, text)
-		}
-	}
+	wantParts(t, text, "4.0 KiB\n", "0.5 KiB\n", "with 1000 idle", "Budget, KiB for an idle connection: at most 8.0, measured 4.0, met.\n")
 }
 
 func TestAPairIsComparedRoundByRound(t *testing.T) {

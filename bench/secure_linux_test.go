@@ -36,13 +36,7 @@ func TestInstalledContendersServeHTTP2AndNewConnections(t *testing.T) {
 	}
 	for _, key := range []string{"nginx", "haproxy", "caddy", "reverseproxy"} {
 		t.Run(key, func(t *testing.T) {
-			c, err := s.locate(t.Context(), key, "")
-			if errors.Is(err, exec.ErrNotFound) {
-				t.Skip("not installed")
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := s.installed(t, key)
 			c.Setup.Certificate = certificate
 			p, err := s.start(t.Context(), c)
 			if err != nil {

@@ -40,6 +40,16 @@ func wantPointer(t *testing.T, g *Group, target Role, reason Reason, generation 
 	}
 }
 
+// wantFailbackAfter wants the pointer's first move, made for this reason, to hold for
+// d and to be undone at its end.
+func wantFailbackAfter(t *testing.T, g *Group, moved Reason, d time.Duration) {
+	t.Helper()
+	pass(d - 1)
+	wantPointer(t, g, RoleSecondary, moved, 2)
+	pass(1)
+	wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+}
+
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -66,10 +76,7 @@ func TestRunFailsBackAtTheMomentThatIsDue(t *testing.T) {
 
 		pass(10 * time.Second)
 		g.Verdict(RolePrimary, true)
-		pass(50*time.Second - 1)
-		wantPointer(t, g, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(1)
-		wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, g, ReasonPrimaryDown, 50*time.Second)
 
 		if len(flips) != 2 || flips[1].Since.Sub(start) != 70*time.Second {
 			t.Errorf("flips %+v, want the second 70s after the start", flips)
@@ -86,10 +93,7 @@ func TestRunPutsOffAFailbackThatARelapseDelays(t *testing.T) {
 		pass(59 * time.Second)
 		g.Verdict(RolePrimary, false)
 		g.Verdict(RolePrimary, true) // now at 89s
-		pass(30*time.Second - 1)
-		wantPointer(t, g, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(1)
-		wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, g, ReasonPrimaryDown, 30*time.Second)
 	})
 }
 

@@ -186,10 +186,7 @@ func TestAGroupGoesOnWhereAnotherOneStopped(t *testing.T) {
 		pass(10 * time.Second)           // nobody runs
 		second := successor(t, first)
 		wantPointer(t, second, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(30*time.Second - 1)
-		wantPointer(t, second, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(1)
-		wantPointer(t, second, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, second, ReasonPrimaryDown, 30*time.Second)
 	})
 }
 
@@ -242,10 +239,7 @@ func TestALeadThatWasLetGoIsNotRestored(t *testing.T) {
 		first.Follow(RoleNone)
 		pass(20 * time.Second)
 		second := successor(t, first)
-		pass(40*time.Second - 1)
-		wantPointer(t, second, RoleSecondary, ReasonFollow, 2)
-		pass(1)
-		wantPointer(t, second, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, second, ReasonFollow, 40*time.Second)
 	})
 }
 
@@ -259,10 +253,7 @@ func TestRunNoticesThatAWaitBecameShorter(t *testing.T) {
 		c := shopPointer
 		c.FailbackAfter, c.MinHold = 7*time.Second, 10*time.Second
 		g.Reconfigure(c)
-		pass(5*time.Second - 1)
-		wantPointer(t, g, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(1)
-		wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, g, ReasonPrimaryDown, 5*time.Second)
 		if flips.Load() != 2 {
 			t.Errorf("%d flips were told, want 2", flips.Load())
 		}
@@ -279,10 +270,7 @@ func TestRunNoticesThatFailbackIsNoLongerManual(t *testing.T) {
 		relapsed(g)
 		pass(30 * time.Second)
 		g.Reconfigure(shopPointer)
-		pass(30*time.Second - 1)
-		wantPointer(t, g, RoleSecondary, ReasonPrimaryDown, 2)
-		pass(1)
-		wantPointer(t, g, RolePrimary, ReasonFailback, 3)
+		wantFailbackAfter(t, g, ReasonPrimaryDown, 30*time.Second)
 	})
 }
 
