@@ -59,26 +59,21 @@ func resolveTo(addrs ...string) func(*Config) {
 }
 
 func TestDialReaches(t *testing.T) {
-	for _, network := range networks {
-		t.Run(network, func(t *testing.T) {
-			s := serve(t, network, echo)
-			c := dial(t, newPool(t, s.origin(t, nil), 1))
-			defer c.Close()
-			want := s.address
-			if network == "unix" {
-				want = "unix:" + want
-			}
-			if got := c.Remote(); got != want {
-				t.Errorf("Remote is %q, want %q", got, want)
-			}
-			if c.Reused() {
-				t.Error("a fresh connection says that it was used")
-			}
-			if got := c.TCP() != nil; got != (network == "tcp") {
-				t.Errorf("offers its socket for splicing: %v", got)
-			}
-		})
-	}
+	onEachNetwork(t, func(t *testing.T, s *testServer, c *Conn) {
+		want := s.address
+		if s.network == "unix" {
+			want = "unix:" + want
+		}
+		if got := c.Remote(); got != want {
+			t.Errorf("Remote is %q, want %q", got, want)
+		}
+		if c.Reused() {
+			t.Error("a fresh connection says that it was used")
+		}
+		if got := c.TCP() != nil; got != (s.network == "tcp") {
+			t.Errorf("offers its socket for splicing: %v", got)
+		}
+	})
 }
 
 func TestDialVerifiesTheOriginsCertificate(t *testing.T) {

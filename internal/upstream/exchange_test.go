@@ -92,26 +92,21 @@ func wantAllSent(t *testing.T, err, want error) {
 }
 
 func TestExchangesInARowGetTheirOwnAnswers(t *testing.T) {
-	for _, network := range networks {
-		t.Run(network, func(t *testing.T) {
-			s := serve(t, network, echo)
-			c := dial(t, newPool(t, s.origin(t, nil), 1))
-			defer c.Close()
-			buf := make([]byte, 1<<16)
-			rapid.Check(t, func(t *rapid.T) {
-				req := rapid.SliceOfN(rapid.Byte(), 1, 3000).Draw(t, "req")
-				n, err := c.Exchange(req, buf)
-				for err == nil && n < len(req) {
-					var more int
-					more, err = c.Read(buf[n:])
-					n += more
-				}
-				if err != nil || !bytes.Equal(buf[:n], req) {
-					t.Fatalf("%d bytes, %v; want the %d that were sent", n, err, len(req))
-				}
-			})
+	onEachNetwork(t, func(t *testing.T, _ *testServer, c *Conn) {
+		buf := make([]byte, 1<<16)
+		rapid.Check(t, func(t *rapid.T) {
+			req := rapid.SliceOfN(rapid.Byte(), 1, 3000).Draw(t, "req")
+			n, err := c.Exchange(req, buf)
+			for err == nil && n < len(req) {
+				var more int
+				more, err = c.Read(buf[n:])
+				n += more
+			}
+			if err != nil || !bytes.Equal(buf[:n], req) {
+				t.Fatalf("%d bytes, %v; want the %d that were sent", n, err, len(req))
+			}
 		})
-	}
+	})
 }
 
 func TestExchangeReadsOnlyWhatFitsTheBuffer(t *testing.T) {
@@ -353,33 +348,28 @@ func TestANudgeKeepsTheOwnersDeadline(t *testing.T) {
 }
 
 func TestNudgesAtAnyTimeDisturbNoExchange(t *testing.T) {
-	for _, network := range networks {
-		t.Run(network, func(t *testing.T) {
-			s := serve(t, network, echo)
-			c := dial(t, newPool(t, s.origin(t, nil), 1))
-			defer c.Close()
-			begin := make(chan struct{})
-			var nudger sync.WaitGroup
-			nudger.Go(func() {
-				for range begin {
-					for range 100 {
-						c.Nudge()
-					}
-				}
-			})
-			buf := make([]byte, 100)
-			for range 1000 {
-				begin <- struct{}{}
-				n, err := c.Exchange([]byte("request"), buf)
-				if err != nil || string(buf[:n]) != "request" {
-					t.Errorf("got %q, %v", buf[:n], err)
-					break
+	onEachNetwork(t, func(t *testing.T, _ *testServer, c *Conn) {
+		begin := make(chan struct{})
+		var nudger sync.WaitGroup
+		nudger.Go(func() {
+			for range begin {
+				for range 100 {
+					c.Nudge()
 				}
 			}
-			close(begin)
-			nudger.Wait()
 		})
-	}
+		buf := make([]byte, 100)
+		for range 1000 {
+			begin <- struct{}{}
+			n, err := c.Exchange([]byte("request"), buf)
+			if err != nil || string(buf[:n]) != "request" {
+				t.Errorf("got %q, %v", buf[:n], err)
+				break
+			}
+		}
+		close(begin)
+		nudger.Wait()
+	})
 }
 
 func TestAnInterruptIsNotUndoneByANudge(t *testing.T) {

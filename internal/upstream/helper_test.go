@@ -139,6 +139,19 @@ func dial(t testing.TB, p *Pool) *Conn {
 	return c
 }
 
+// onEachNetwork runs a test with a connection to a server that echoes, over each network.
+func onEachNetwork(t *testing.T, test func(t *testing.T, s *testServer, c *Conn)) {
+	t.Helper()
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			s := serve(t, network, echo)
+			c := dial(t, newPool(t, s.origin(t, nil), 1))
+			defer c.Close()
+			test(t, s, c)
+		})
+	}
+}
+
 // connected gives both ends of a new connection: ours, closed at the test's
 // end, and the origin's.
 func connected(t testing.TB, network string) (*Conn, net.Conn) {
