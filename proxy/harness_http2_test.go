@@ -196,14 +196,20 @@ func (f *frames) await(id uint32) (typ byte, p []byte) {
 	}
 }
 
-// status is that of a field block.
-func (f *frames) status(block []byte) string {
+// fields are those of a field block. Each block is to be decoded once, in order.
+func (f *frames) fields(block []byte) []hpack.HeaderField {
 	f.t.Helper()
 	fields, err := f.dec.DecodeFull(block)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	for _, h := range fields {
+	return fields
+}
+
+// status is that of a field block.
+func (f *frames) status(block []byte) string {
+	f.t.Helper()
+	for _, h := range f.fields(block) {
 		if h.Name == ":status" {
 			return h.Value
 		}

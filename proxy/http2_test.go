@@ -196,6 +196,40 @@ func TestAWebSocketOverHTTP2BecomesAnUpgrade(t *testing.T) {
 	}
 }
 
+// Browsers refuse a switch that names its protocol twice (RFC 6455, section 4.1).
+func TestAWebSocketOverHTTP2HasEachFieldOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, before, after string }{
+		{"the answer to the key is first", "", "Sec-WebSocket-Protocol: chat\r\nX-Last: 1\r\n"},
+		{"in between", "Sec-WebSocket-Protocol: chat\r\n", "X-Last: 1\r\n"},
+		{"last", "Sec-WebSocket-Protocol: chat\r\nX-Last: 1\r\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := startRig(t, withHTTP2, alone, withOrigin(script(t, func(_ int, p *peer) {
+				head, _ := p.head()
+				_, after, _ := strings.Cut(head, "Sec-WebSocket-Key: ")
+				key, _, _ := strings.Cut(after, "\r\n")
+				p.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+					tt.before + "Sec-WebSocket-Accept: " + acceptOf(key) + "\r\n" + tt.after + "\r\n")
+			})))
+			f := dialFrames(t, g)
+			f.headers(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/chat",
+				"sec-websocket-version", "13", "sec-websocket-protocol", "chat")
+			_, head := f.await(1)
+			got := map[string]int{}
+			for _, h := range f.fields(head) {
+				got[h.Name]++
+			}
+			for name, n := range map[string]int{":status": 1, "sec-websocket-protocol": 1, "x-last": 1, "sec-websocket-accept": 0} {
+				if got[name] != n {
+					t.Errorf("%s is there %d times, want %d", name, got[name], n)
+				}
+			}
+		})
+	}
+}
+
 func TestWhatHTTP2RefusesIsAnsweredAndCounted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -51,6 +51,7 @@ func (st *stream) head(resp *http1.Response, out *http1.ResponseOut) {
 	fields := st.kept(resp)
 	if st.x.req.Upgrade != nil {
 		status = st.connected(resp, out)
+		fields = st.fields // the answer to the key was taken out
 	} else if stated := out.Body == http1.BodyLength || out.Body == http1.BodyNone && resp.Length >= 0; stated && status != 204 {
 		fields = append(fields, http2.Field{Name: nameContentLength, Value: strconv.AppendInt(st.length[:0], resp.Length, 10)})
 	}
