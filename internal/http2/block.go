@@ -113,7 +113,7 @@ func (c *Conn) assignTrailersLocked(b *block) error {
 		return &ConnError{CodeProtocol, "HEADERS on a stream that was passed over"}
 	case s.received.ended:
 		return c.faultLocked(s, CodeStreamClosed, ErrLeft)
-	case !b.end:
+	case !b.end, string(s.Method) == "CONNECT": // a tunnel has no trailers (RFC 9113, 8.5)
 		return c.faultLocked(s, CodeProtocol, ErrBody)
 	}
 	b.s, b.trailers = s, true

@@ -190,6 +190,10 @@ func TestStreamErrors(t *testing.T) {
 			p.headers(1, false, postHead...)
 			p.headers(1, true, ":path", "/")
 		}, CodeProtocol},
+		{"8.5 a tunnel ends with trailers", func(p *peer) {
+			p.headers(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "example.com", ":path", "/", "x-hold", "1")
+			p.headers(1, true, "a", "b")
+		}, CodeProtocol},
 		{"8.1.1 more DATA than content-length", func(p *peer) {
 			p.headers(1, false, with(postHead, "content-length", "3")...)
 			p.data(1, false, "1234")
