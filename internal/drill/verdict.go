@@ -141,12 +141,11 @@ func (j *judge) covered() {
 		return
 	}
 	what := fmt.Sprintf("%s failed %s", count(n, "covered request"), j.when(c))
-	status, isStatus := strings.CutPrefix(j.f.Class, "status:")
-	code, _ := strconv.Atoi(status)
+	code, isPassed := j.passed()
 	switch {
 	case j.f.Place == AtSecondary:
 		j.find(Failed, "", "%s although %s was well (%s): nothing should have been noticed", what, j.primaryName(), c.kinds())
-	case isStatus && !slices.Contains(j.s.Group.Statuses, code):
+	case isPassed:
 		j.find(Failed, j.group("failover_statuses"), "%s: failover_statuses does not hold %d, so the answer of %s is passed on instead of being asked of %s",
 			what, code, j.primaryName(), j.s.Group.Secondary.Name)
 	case c.Kinds["504 http_response_timeout"] > n/2:
@@ -157,6 +156,14 @@ func (j *judge) covered() {
 	default:
 		j.find(Failed, "", "%s: %s", what, c.kinds())
 	}
+}
+
+// passed returns the status of the fault if the configuration takes it for an answer like any other: it fails nothing over,
+// opens no breaker and hurries no probe.
+func (j *judge) passed() (code int, ok bool) {
+	status, isStatus := strings.CutPrefix(j.f.Class, "status:")
+	code, _ = strconv.Atoi(status)
+	return code, isStatus && !slices.Contains(j.s.Group.Statuses, code)
 }
 
 // uncovered is about requests that are sent once at most, so that some errors have no remedy.
@@ -212,7 +219,11 @@ func (j *judge) unsent(what string) {
 func (j *judge) sent(what string) {
 	check := j.s.Group.Primary.Check
 	within := FlipWithin(j.f, j.s)
+	code, isPassed := j.passed()
 	switch {
+	case isPassed && j.f.Probes && !j.f.Some:
+		j.find(Weak, j.group("failover_statuses"), "%s: failover_statuses does not hold %d, so it counts as no failure of %s; with it the first errors hurry the check%s",
+			what, code, j.primaryName(), j.keptBack())
 	case !j.f.Probes && j.f.Some:
 		j.find(Unavoidable, "", "%s (%s): what was sent once is never sent again, and the check can't see that only some requests fail", what, j.g.Uncovered.kinds())
 	case !j.f.Probes:
@@ -227,6 +238,21 @@ func (j *judge) sent(what string) {
 	default:
 		j.find(Unavoidable, "", "%s (%s): what was sent once is never sent again, and the flip was quick", what, j.g.Uncovered.kinds())
 	}
+}
+
+// keptBack says what an open breaker does for uncovered requests before the flip.
+func (j *judge) keptBack() string {
+	if j.s.Breaker == 0 {
+		return ""
+	}
+	opens := ", and after " + count(j.s.Breaker, "failure") + " in a row the breaker "
+	switch j.s.Group.Unsafe {
+	case "park":
+		return opens + "has the others wait for the flip"
+	case "unsent":
+		return opens + "sends the others to " + j.s.Group.Secondary.Name
+	}
+	return ""
 }
 
 // promptFlip is how long a flip may take that is not worth a word: what the defaults reach where connections are refused.

@@ -84,6 +84,25 @@ func TestVerdicts(t *testing.T) {
 			want: Unavoidable, text: "5 errors in 0.7 s before the flip (503 of eu): what was sent once is never sent again",
 		},
 		{
+			name: "sent once, and a status that counts for nothing", fault: "status_503",
+			setup: func(s *Setup) { s.Group.Statuses = []int{500} },
+			give:  Figures{Uncovered: errorsOf(87, "503 of eu", 1700), Flip: ms(1700)},
+			want:  Weak, key: "groups.shop.failover_statuses",
+			text: "87 errors in 1.7 s before the flip: failover_statuses does not hold 503, so it counts as no failure of eu; with it the first errors hurry the check, and after 5 failures in a row the breaker has the others wait for the flip",
+		},
+		{
+			name: "a status that counts for nothing, and no breaker", fault: "status_503",
+			setup: func(s *Setup) { s.Group.Statuses, s.Breaker = nil, 0 },
+			give:  Figures{Uncovered: errorsOf(87, "503 of eu", 1700), Flip: ms(1700)},
+			want:  Weak, key: "groups.shop.failover_statuses", text: "with it the first errors hurry the check",
+		},
+		{
+			name: "a status that counts for nothing, now and then", fault: "status_burst",
+			setup: func(s *Setup) { s.Group.Statuses = []int{500} },
+			give:  Figures{Uncovered: errorsOf(13, "503 of eu", 1700)},
+			want:  Unavoidable, text: "the check can't see that only some requests fail",
+		},
+		{
 			name: "sent once, and a slow check", fault: "status_503",
 			setup: func(s *Setup) {
 				s.Group.Primary.Check = &Check{Interval: 5 * time.Second, Timeout: time.Second, FastInterval: time.Second, Fall: 5}
