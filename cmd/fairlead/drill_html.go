@@ -66,7 +66,7 @@ func (d *drillPage) write(doc *drill.Document) error {
 	o := doc.Outcomes
 	r := report.Report{
 		Title: "Drill of " + doc.Config,
-		Made: fmt.Sprintf("%s, fairlead %s, %s/%s. Verdicts: %d held, %d unavoidable, %d weak, %d failed. Broken are the faults by which a covered request failed; errors that were unavoidable stand under held.",
+		Made: fmt.Sprintf("%s, fairlead %s, %s/%s. Verdicts: %d held, %d unavoidable, %d weak, %d failed. A fault has the worst verdict of its routes; broken are those by which a covered request failed or a promise of Fairlead's own.",
 			doc.Started.Format("2 January 2006 15:04 MST"), doc.Version, runtime.GOOS, runtime.GOARCH, o[drill.Held], o[drill.Unavoidable], o[drill.Weak], o[drill.Failed]),
 		Scenarios: d.scenarios,
 	}
@@ -79,16 +79,16 @@ func (d *drillPage) write(doc *drill.Document) error {
 // scenario is a round as the page shows it.
 func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Scenario {
 	c := report.Scenario{
-		Name: name, Text: s.round.fault.Text, Outcome: report.Held, Took: s.at.Sub(s.started),
+		Name: name, Text: s.round.fault.Text, Took: s.at.Sub(s.started),
 		Picture: s.picture(name),
 		Steps: []report.Step{
 			{At: s.begin.Sub(s.started), Text: fmt.Sprintf("%s begins at %s", s.round.fault.Name, strings.Join(s.round.victims(), ", ")), Held: true},
 			{At: s.end.Sub(s.started), Text: s.round.fault.Name + " ends", Held: true},
 		},
 	}
-	why := slices.Clone(s.violations)
+	why, worst := slices.Clone(s.violations), drill.Held
 	if len(why) > 0 {
-		c.Outcome = report.Broken
+		worst = drill.Failed
 	}
 	for _, m := range s.moves {
 		c.Steps = append(c.Steps, report.Step{At: m.at.Sub(s.started), Text: fmt.Sprintf("the pointer of %s moves to %s", m.group, orNobody(m.to)), Held: true})
@@ -99,12 +99,7 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 	for i := range routes {
 		r := &routes[i]
 		why = append(why, r.Route+": "+r.Verdict.Text)
-		switch {
-		case r.Verdict.Outcome == drill.Failed:
-			c.Outcome = report.Broken
-		case r.Verdict.Outcome == drill.Weak && c.Outcome == report.Held:
-			c.Outcome = report.Weak
-		}
+		worst = worse(worst, r.Verdict.Outcome)
 		c.Figures = append(c.Figures, report.Figure{Name: r.Route, Value: drillSentence(r)})
 		for _, f := range append([]drill.Finding{r.Verdict.Finding}, r.Verdict.Also...) {
 			text := fmt.Sprintf("%s: %s: %s", r.Route, f.Outcome, f.Text)
@@ -114,9 +109,22 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 			c.Steps = append(c.Steps, report.Step{At: s.at.Sub(s.started), Text: text, Held: !f.Outcome.Worse(drill.Unavoidable)})
 		}
 	}
+	c.Outcome = reported[worst]
 	c.Why = strings.Join(why, "\n")
 	slices.SortStableFunc(c.Steps, func(a, b report.Step) int { return int(a.At - b.At) })
 	return c
+}
+
+// reported are the words of the page for outcomes.
+var reported = map[drill.Outcome]string{
+	drill.Held: report.Held, drill.Unavoidable: report.Unavoidable, drill.Weak: report.Weak, drill.Failed: report.Broken,
+}
+
+func worse(a, b drill.Outcome) drill.Outcome {
+	if b.Worse(a) {
+		return b
+	}
+	return a
 }
 
 func orNobody(origin string) string {

@@ -31,10 +31,11 @@ import (
 
 // Outcomes of a scenario.
 const (
-	Held    = "held"    // everything was as expected
-	Weak    = "weak"    // nothing is broken, but something should be better
-	Broken  = "broken"  // something was not as expected
-	Skipped = "skipped" // it did not run, so it proves nothing
+	Held        = "held"        // everything was as expected
+	Unavoidable = "unavoidable" // something went wrong as expected, since nobody could have done better
+	Weak        = "weak"        // nothing is broken, but something should be better
+	Broken      = "broken"      // something was not as expected
+	Skipped     = "skipped"     // it did not run, so it proves nothing
 )
 
 // Report is what a run has shown. The zero value is a report of no scenarios. Its methods change nothing, and may be
@@ -51,7 +52,7 @@ type Scenario struct {
 	Name   string   // names the file of the picture too
 	Text   string   // what happens in it
 	Proves []string // the promises that it is about
-	// Outcome is Held, Weak, Broken or Skipped. Anything else is reported as broken, and so is the zero value: nobody said that
+	// Outcome is Held, Unavoidable, Weak, Broken or Skipped. Anything else is reported as broken, and so is the zero value: nobody said that
 	// it held.
 	Outcome string
 	Why     string        // what was not as expected, or why it was skipped; may have lines
@@ -75,7 +76,7 @@ type Step struct {
 }
 
 // outcomes in the order of the report.
-var outcomes = []string{Broken, Weak, Skipped, Held}
+var outcomes = []string{Broken, Weak, Skipped, Unavoidable, Held}
 
 // entry is a scenario in its place in the report.
 type entry struct {
@@ -108,8 +109,8 @@ func (r *Report) entries() []entry {
 	return all
 }
 
-// counts tells the outcomes in a line: "1 broken, 2 skipped, 57 held, of 60 scenarios in 1m25s". Weak ones are told of
-// where there are any: most reports know none.
+// counts tells the outcomes in a line: "1 broken, 2 skipped, 57 held, of 60 scenarios in 1m25s". Weak and
+// unavoidable ones are told of where there are any: most reports know none.
 func counts(entries []entry) string {
 	number := make(map[string]int)
 	var took time.Duration
@@ -119,7 +120,7 @@ func counts(entries []entry) string {
 	}
 	var parts []string
 	for _, outcome := range outcomes {
-		if outcome == Weak && number[outcome] == 0 {
+		if (outcome == Weak || outcome == Unavoidable) && number[outcome] == 0 {
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", number[outcome], outcome))

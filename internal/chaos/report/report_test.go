@@ -236,8 +236,8 @@ func TestAnUnknownOutcomeIsBroken(t *testing.T) {
 	got := string(r.Markdown("pictures"))
 	for _, want := range []string{
 		"2 broken, 0 skipped, 1 held, of 3 scenarios.\n",
-		"| **broken** | [b](#s-b) |  | The outcome \"\" is none of broken, weak, skipped, held. It stopped. |\n",
-		"| **broken** | [c](#s-c) |  | The outcome \"fine\" is none of broken, weak, skipped, held. |\n",
+		"| **broken** | [b](#s-b) |  | The outcome \"\" is none of broken, weak, skipped, unavoidable, held. It stopped. |\n",
+		"| **broken** | [c](#s-c) |  | The outcome \"fine\" is none of broken, weak, skipped, unavoidable, held. |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report does not say %q:\n%s", want, got)
@@ -373,17 +373,20 @@ func TestAReportOfNothingSaysSo(t *testing.T) {
 	}
 }
 
-func TestWhatIsWeakStandsBelowWhatIsBroken(t *testing.T) {
+func TestWhatIsWeakOrUnavoidableStandsBetweenBrokenAndHeld(t *testing.T) {
 	r := Report{Scenarios: []Scenario{
-		{Name: "a", Outcome: Held}, {Name: "b", Outcome: Weak, Why: "slow"}, {Name: "c", Outcome: Broken},
+		{Name: "a", Outcome: Held}, {Name: "u", Outcome: Unavoidable}, {Name: "b", Outcome: Weak, Why: "slow"}, {Name: "c", Outcome: Broken},
 	}}
 	for _, page := range []string{string(r.Markdown("pictures")), string(r.HTML())} {
-		if !strings.Contains(page, "1 broken, 1 weak, 0 skipped, 1 held, of 3 scenarios") {
+		if !strings.Contains(page, "1 broken, 1 weak, 0 skipped, 1 unavoidable, 1 held, of 4 scenarios") {
 			t.Errorf("the counts are not told:\n%s", page)
 		}
-		c, b, a := strings.Index(page, "#s-c"), strings.Index(page, "#s-b"), strings.Index(page, "#s-a")
-		if c < 0 || c > b || b > a {
-			t.Errorf("the order is %d, %d, %d, want broken, weak, held:\n%s", c, b, a, page)
+		var at []int
+		for _, name := range []string{"c", "b", "u", "a"} {
+			at = append(at, strings.Index(page, "#s-"+name))
+		}
+		if at[0] < 0 || !slices.IsSorted(at) {
+			t.Errorf("the order is %d, want broken, weak, unavoidable, held:\n%s", at, page)
 		}
 	}
 }
