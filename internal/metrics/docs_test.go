@@ -129,6 +129,26 @@ func TestTheDashboardAsksForMetricsThatThereAre(t *testing.T) {
 	}
 }
 
+func TestTheDashboardDrawsAllThatGroupsRoutesAndOriginsHave(t *testing.T) {
+	d := readDashboard(t)
+	var asked strings.Builder
+	for _, exprs := range d.expressions() {
+		asked.WriteString(strings.Join(exprs, "\n") + "\n")
+	}
+	for _, v := range d.Templating.List {
+		asked.WriteString(v.Definition + "\n")
+	}
+	for _, f := range families {
+		theirs := slices.ContainsFunc(f.labels, func(label string) bool { return slices.Contains([]string{"group", "route", "origin"}, label) })
+		if f.name == "fairlead_queue_limit" { // a setting, which says less than who waits
+			continue
+		}
+		if theirs && !strings.Contains(asked.String(), f.name) {
+			t.Errorf("no panel of the dashboard has %s", f.name)
+		}
+	}
+}
+
 func TestEveryPanelHasAUnitADescriptionAndAPlaceOfItsOwn(t *testing.T) {
 	d := readDashboard(t)
 	if d.SchemaVersion < 39 {
