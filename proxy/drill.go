@@ -264,7 +264,7 @@ func (l *drilling) present() []*drill {
 // pointer is at the primary, a picked one is not sent there but to the secondary,
 // as a failover. If the secondary fails it, too, it goes to the primary after all,
 // for which half of the time that its route leaves it is kept; one with less than
-// 400 ms is not picked. No breaker, verdict or
+// DrillMinLeft is not picked. No breaker, verdict or
 // probe of the primary is touched. A write is never picked, nor is an upgrade, which
 // would stay at the secondary for longer than the drill.
 //

@@ -8,16 +8,17 @@ import (
 	"github.com/fairlead/fairlead/failover"
 )
 
-// drillMinLeft is how much of its route's timeout a request must have left to be
-// picked: half of it is the primary's, which is asked if failover.MinLeft of that is
-// left after a visit of the sweeper that came late.
-const drillMinLeft = 4 * failover.MinLeft
+// DrillMinLeft is how much of its route's timeout a request must have left for a
+// drill to pick it: half of it is the primary's, which is asked if failover.MinLeft of
+// that is left after a visit of the sweeper that came late. Of a route whose timeout
+// is shorter, no request is ever picked.
+const DrillMinLeft = 4 * failover.MinLeft
 
 // rehearse lets the drill of the group, if there is one, pick the exchange, which
 // is about to ask l. It reports whether it did.
 func (x *exchange) rehearse(l *leg) bool {
 	d := x.route.drills.running.Load()
-	if d == nil || l.role != failover.RolePrimary || x.req.Upgrade != nil || x.left() < drillMinLeft {
+	if d == nil || l.role != failover.RolePrimary || x.req.Upgrade != nil || x.left() < DrillMinLeft {
 		return false
 	}
 	// What the drill stands on may have changed since it was looked at last. A

@@ -68,7 +68,7 @@ func TestWhatMayNotFailOverIsNeverPicked(t *testing.T) {
 // With so little time the primary could not be asked after a secondary that hangs.
 func TestARequestWithoutTimeForBothOriginsIsNeverPicked(t *testing.T) {
 	t.Parallel()
-	g := startRig(t, withRoute(func(r *Route) { r.Timeout = drillMinLeft - time.Millisecond }))
+	g := startRig(t, withRoute(func(r *Route) { r.Timeout = DrillMinLeft - time.Millisecond }))
 	g.us.Set(chaos.Hang())
 	g.drill(1)
 	for range 20 {

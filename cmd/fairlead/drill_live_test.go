@@ -295,8 +295,14 @@ func TestTheVerdictOfALiveDrill(t *testing.T) {
 		"The clients of all 3 requests that were picked left before they were answered, so nothing is proved: drill for longer or with a larger --share.": {
 			Why: "time", Picked: adminapi.DrillCounts{Left: 3}, Others: counts(900, 0, 1)},
 		"No request was picked, so nothing is proved: drill at a busier time, for longer or with a larger --share.": {Why: "time", Others: counts(3, 0, 1)},
-		"The drill ended early, since the secondary is down: it proves nothing either way.":                         {Why: "secondary_down", Picked: counts(500, 0, 1)},
-		"The drill ended early, since something_new: it proves nothing either way.":                                 {Why: "something_new"},
+		"No request could be picked, so nothing is proved: no request of route quick is ever picked, since its timeout is under 400ms, too little for both origins. Write a longer timeout, or drill while other routes are asked, too.": {
+			Why: "time", NeverPicked: []string{"quick"}},
+		"No request could be picked, so nothing is proved: no request of the routes a, b is ever picked, since their timeout is under 400ms, too little for both origins. Write a longer timeout, or drill while other routes are asked, too.": {
+			Why: "operator", NeverPicked: []string{"a", "b"}},
+		"us stands in for eu: it answered all of 500 requests well. It proves nothing of some routes: no request of route quick is ever picked, since its timeout is under 400ms, too little for both origins.": {
+			Why: "time", Picked: counts(500, 0, 90), NeverPicked: []string{"quick"}},
+		"The drill ended early, since the secondary is down: it proves nothing either way.": {Why: "secondary_down", Picked: counts(500, 0, 1)},
+		"The drill ended early, since something_new: it proves nothing either way.":         {Why: "something_new"},
 	} {
 		if got, _ := liveVerdict(g, &give); got != want {
 			t.Errorf("%+v\n got %s\nwant %s", give, got, want)

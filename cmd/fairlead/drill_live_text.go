@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/adminapi"
+	"github.com/fairlead/fairlead/proxy"
 )
 
 const helpDrillLive = `A game day, on a fairlead that runs and its real requests:
@@ -118,6 +119,8 @@ func liveVerdict(g *adminapi.Group, d *adminapi.Drill) (string, tone) {
 	case d.Picked.Requests == 0 && d.Picked.Left > 0:
 		return fmt.Sprintf("The clients of all %s that were picked left before they were answered, so nothing is proved: drill for longer or with a larger --share.",
 			count(int(d.Picked.Left), "request")), toneWarn
+	case d.Picked.Requests == 0 && d.Others.Requests+d.Others.Left == 0 && d.NeverPicked != nil:
+		return fmt.Sprintf("No request could be picked, so nothing is proved: %s. Write a longer timeout, or drill while other routes are asked, too.", neverPicked(d)), toneWarn
 	case d.Picked.Requests == 0:
 		return "No request was picked, so nothing is proved: drill at a busier time, for longer or with a larger --share.", toneWarn
 	case d.Picked.Errors > 0 && float64(d.Others.Errors) > failsItself*float64(d.Others.Requests):
@@ -135,7 +138,18 @@ func liveVerdict(g *adminapi.Group, d *adminapi.Drill) (string, tone) {
 	if d.Picked.Requests < fewPicked {
 		text += fmt.Sprintf(" %s are few: a longer drill says more.", count(int(d.Picked.Requests), "request"))
 	}
+	if d.NeverPicked != nil {
+		text += fmt.Sprintf(" It proves nothing of some routes: %s.", neverPicked(d))
+	}
 	return text, t
+}
+
+// neverPicked says in a clause from which routes a drill could not pick, and why.
+func neverPicked(d *adminapi.Drill) string {
+	if len(d.NeverPicked) == 1 {
+		return fmt.Sprintf("no request of route %s is ever picked, since its timeout is under %v, too little for both origins", d.NeverPicked[0], proxy.DrillMinLeft)
+	}
+	return fmt.Sprintf("no request of the routes %s is ever picked, since their timeout is under %v, too little for both origins", listed(d.NeverPicked), proxy.DrillMinLeft)
 }
 
 // against is what the primary's errors were meanwhile, in a clause.

@@ -129,7 +129,9 @@ func (o *operator) group(p *plan, i int) adminapi.Group {
 	if c.Follow != nil {
 		g.Follow = c.Follow.String()
 	}
-	g.Drill = o.drill(c.Name)
+	if g.Drill = o.drill(c.Name); g.Drill != nil {
+		g.Drill.NeverPicked = hastyRoutes(p.cfg, c)
+	}
 	return g
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -133,6 +135,20 @@ func (o *operator) drill(group string) *adminapi.Drill {
 		a.Reason, a.By = n.reason, n.by
 	}
 	return a
+}
+
+// hastyRoutes are the routes of a group from which a drill would pick, were their
+// timeout not too short for that; nil for none.
+func hastyRoutes(cfg *config.Config, g *config.Group) []string {
+	var names []string
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		method, _, of := strings.Cut(r.Match, " ")
+		if r.Group == g.Name && r.Timeout < proxy.DrillMinLeft && (!of || slices.Contains(g.FailoverMethods, method)) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 func drillCounts(s *proxy.DrillSet) adminapi.DrillCounts {

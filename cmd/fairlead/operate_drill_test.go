@@ -154,6 +154,43 @@ func TestAGroupThatIsUnfitForADrillIsSaidToBe(t *testing.T) {
 	refusedAs(t, start(true), "primary_down", "eu, the primary of shop, is down")
 }
 
+func TestADrillNamesTheRoutesThatItNeverPicksFrom(t *testing.T) {
+	const more = `
+[[routes]]
+name = "quick"
+match = "/quick/"
+group = "shop"
+timeout = "399ms"
+bulkhead = { max_concurrent = 9, queue_timeout = "100ms" }
+[[routes]]
+name = "enough"
+match = "GET /enough/"
+group = "shop"
+timeout = "400ms"
+bulkhead = { max_concurrent = 9, queue_timeout = "100ms" }
+[[routes]]
+name = "write"
+match = "POST /quick/"
+group = "shop"
+timeout = "399ms"
+bulkhead = { max_concurrent = 9, queue_timeout = "100ms" }
+`
+	s, o := stillService(t)
+	const times = "connect_timeout = \"50ms\"\nresponse_header_timeout = \"50ms\"\n"
+	hurried := strings.NewReplacer("[origins.eu]\n", "[origins.eu]\n"+times, "[origins.us]\n", "[origins.us]\n"+times).Replace(steered)
+	if err := s.reload(t.Context(), parsed(t, hurried+more)); err != nil {
+		t.Fatal(err)
+	}
+	r := adminapi.DrillRequest{Share: 0.5, StopAt: 0.01, For: "1m", Change: adminapi.Change{Force: true}}
+	g, err := o.StartDrill("shop", r, "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := g.Drill; d == nil || !slices.Equal(d.NeverPicked, []string{"quick"}) {
+		t.Errorf("the drill is %+v", d)
+	}
+}
+
 // A process that another one replaces ends its drills: the other knows of none.
 func TestADrillEndsWithTheUpgradeAndWithTheReloadOfItsGroup(t *testing.T) {
 	s, o := stillService(t)

@@ -95,6 +95,9 @@ type Drill struct {
 	Secondary uint64 `json:"secondary"`
 	Rescued   uint64 `json:"rescued"`
 	Failed    uint64 `json:"failed"`
+	// NeverPicked are the routes of the group whose timeout is under 400 ms, which is
+	// too little for both origins: of their requests none is ever picked.
+	NeverPicked []string `json:"never_picked,omitempty"`
 }
 
 // DrillCounts are requests of a drill that are over.
