@@ -98,7 +98,6 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 	}
 	for i := range routes {
 		r := &routes[i]
-		why = append(why, r.Route+": "+r.Verdict.Text)
 		worst = worse(worst, r.Verdict.Outcome)
 		c.Figures = append(c.Figures, report.Figure{Name: r.Route, Value: drillSentence(r)})
 		for _, f := range append([]drill.Finding{r.Verdict.Finding}, r.Verdict.Also...) {
@@ -108,6 +107,13 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 			}
 			c.Steps = append(c.Steps, report.Step{At: s.at.Sub(s.started), Text: text, Held: !f.Outcome.Worse(drill.Unavoidable)})
 		}
+	}
+	for _, b := range alike(routes) {
+		who := b.worst.Route
+		if n := len(b.routes); n > 1 {
+			who = fmt.Sprintf("%s, such as %s", count(n, "route"), who)
+		}
+		why = append(why, who+": "+b.worst.Verdict.Text)
 	}
 	c.Outcome = reported[worst]
 	c.Why = strings.Join(why, "\n")

@@ -44,25 +44,11 @@ func (d *drillPrinter) say(lines ...string) {
 // greet says what comes.
 func (d *drillPrinter) greet(faults int, takes time.Duration) error {
 	driven, rate := 0, 0.0
-	var routes []string
 	for i := range d.doc.Routes {
-		r := &d.doc.Routes[i]
-		text := fmt.Sprintf("  %s (%s): ", r.Name, r.Match)
-		switch {
-		case r.Why != "":
-			text += "NOT DRIVEN: " + r.Why
-		case r.Covered == "":
-			text += r.Uncovered + ", not covered"
-		case r.Uncovered == "":
-			text += r.Covered + ", covered"
-		default:
-			text += r.Covered + ", covered; " + r.Uncovered + ", not covered"
-		}
-		if r.Why == "" {
+		if r := &d.doc.Routes[i]; r.Why == "" {
 			driven++
 			rate = r.Rate
 		}
-		routes = append(routes, wrap(text, d.view.width, 4)...)
 	}
 	requests := "requests"
 	if rate == 1 {
@@ -78,7 +64,7 @@ func (d *drillPrinter) greet(faults int, takes time.Duration) error {
 	for i := range lines {
 		lines[i] = coloured(lines[i], toneTitle, d.view.paint)
 	}
-	lines = append(lines, routes...)
+	lines = append(lines, d.routes()...)
 	for _, n := range d.doc.Notes {
 		for _, line := range wrap("  warning: "+n, d.view.width, 4) {
 			lines = append(lines, coloured(line, toneWarn, d.view.paint))
@@ -86,11 +72,56 @@ func (d *drillPrinter) greet(faults int, takes time.Duration) error {
 	}
 	const legend = "Errors are of covered/uncovered requests, as is the time to the first success; p50 and p99 are milliseconds before/during/after the fault."
 	lines = append(append(lines, ""), wrap(legend, d.view.width, 0)...)
+	if driven > fewAlike {
+		lines = append(lines, wrap("Routes that come through a fault alike share a line: their requests added up, and the longest of their times. --json has each.", d.view.width, 0)...)
+	}
 	if !d.narrow() {
 		lines = append(append(lines, ""), d.table(nil)...)
 	}
 	d.say(lines...)
 	return d.err
+}
+
+// manyRoutes is how many routes are listed with the requests that they are sent.
+const manyRoutes = 12
+
+// routes lists what each route is sent. Of many the first are listed, and all the
+// reasons why some are not driven.
+func (d *drillPrinter) routes() []string {
+	var lines []string
+	shown, more := 0, 0
+	still := make(map[string][]string) // names of routes that are not driven, by the reason
+	var whys []string
+	for i := range d.doc.Routes {
+		r := &d.doc.Routes[i]
+		text := fmt.Sprintf("  %s (%s): ", r.Name, r.Match)
+		switch {
+		case r.Why != "":
+			if still[r.Why] == nil {
+				whys = append(whys, r.Why)
+			}
+			still[r.Why] = append(still[r.Why], fmt.Sprintf("%s (%s)", r.Name, r.Match))
+			continue
+		case r.Covered == "":
+			text += r.Uncovered + ", not covered"
+		case r.Uncovered == "":
+			text += r.Covered + ", covered"
+		default:
+			text += r.Covered + ", covered; " + r.Uncovered + ", not covered"
+		}
+		if shown++; shown > manyRoutes {
+			more++
+			continue
+		}
+		lines = append(lines, wrap(text, d.view.width, 4)...)
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", more))
+	}
+	for _, why := range whys {
+		lines = append(lines, wrap("  "+listed(still[why])+": NOT DRIVEN: "+why, d.view.width, 4)...)
+	}
+	return lines
 }
 
 // drillTable is how many columns a table needs, so that no figure is cut.
@@ -112,6 +143,9 @@ func (d *drillPrinter) table(routes []drill.RouteResult) []string {
 	name := len("ROUTE")
 	for i := range d.doc.Routes {
 		name = max(name, columns(d.doc.Routes[i].Name))
+	}
+	if n := len(d.doc.Routes); n > fewAlike {
+		name = max(name, columns(count(n, "route")))
 	}
 	g := grid{columns: []column{
 		{title: "ROUTE", least: 2 + min(name, 24), shrinks: true},
@@ -209,12 +243,8 @@ func (d *drillPrinter) result(r *drill.Result) error {
 			lines = append(lines, coloured(line, toneWarn, d.view.paint))
 		}
 	}
-	for i := range r.Routes {
-		lines = append(lines, d.figures(&r.Routes[i])...)
-		v := &r.Routes[i].Verdict
-		for _, f := range append([]drill.Finding{v.Finding}, v.Also...) {
-			lines = append(lines, d.finding(&f)...)
-		}
+	for _, b := range alike(r.Routes) {
+		lines = append(lines, d.bundle(&b)...)
 	}
 	for _, v := range r.Violations {
 		for _, line := range wrap("  DEFECT of Fairlead: "+v, d.view.width, 4) {
@@ -225,8 +255,24 @@ func (d *drillPrinter) result(r *drill.Result) error {
 	return d.err
 }
 
-func (d *drillPrinter) finding(f *drill.Finding) []string {
-	text := fmt.Sprintf("    %s: %s", f.Outcome, f.Text)
+// bundle prints routes that are alike, with what was found at the worst of them.
+func (d *drillPrinter) bundle(b *drillAlike) []string {
+	sum, at := b.sum(), ""
+	lines := d.figures(&sum)
+	if len(b.routes) > 1 {
+		lines = append(lines, wrap("    "+b.names(), d.view.width, 6)...)
+		at = ", such as " + b.worst.Route
+	}
+	for _, f := range append([]drill.Finding{b.worst.Verdict.Finding}, b.worst.Verdict.Also...) {
+		lines = append(lines, d.finding(&f, at)...)
+	}
+	return lines
+}
+
+// finding prints one finding; at says of which route it is, if that is not the one
+// above.
+func (d *drillPrinter) finding(f *drill.Finding, at string) []string {
+	text := fmt.Sprintf("    %s%s: %s", f.Outcome, at, f.Text)
 	if f.Key != "" {
 		text += " (" + f.Key + ")"
 	}
@@ -267,33 +313,20 @@ func (d *drillPrinter) sum() error {
 }
 
 // keys lists what to look at in the configuration, each key once with the faults
-// that it has to do with. What a busy machine has a part in is no reason to change
-// anything: those faults are to be drilled again.
+// that it has to do with, and a key of many tables as one. What a busy machine has a
+// part in is no reason to change anything: those faults are to be drilled again.
 func (d *drillPrinter) keys() []string {
-	faults := make(map[string][]string)
-	var order, busy []string
+	var busy []string
 	for i := range d.doc.Faults {
-		r := &d.doc.Faults[i]
-		if r.Busy() {
+		if r := &d.doc.Faults[i]; r.Busy() {
 			busy = append(busy, r.Fault)
-			continue
-		}
-		for k := range r.Routes {
-			v := &r.Routes[k].Verdict
-			for _, f := range append([]drill.Finding{v.Finding}, v.Also...) {
-				if f.Key == "" || !f.Outcome.Worse(drill.Unavoidable) || slices.Contains(faults[f.Key], r.Fault) {
-					continue
-				}
-				if faults[f.Key] == nil {
-					order = append(order, f.Key)
-				}
-				faults[f.Key] = append(faults[f.Key], r.Fault)
-			}
 		}
 	}
 	var lines []string
-	for _, key := range order {
-		lines = append(lines, wrap(fmt.Sprintf("  look at %s: %s", key, strings.Join(faults[key], ", ")), d.view.width, 4)...)
+	for _, k := range drillKeys(d.doc) {
+		for _, text := range k.texts() {
+			lines = append(lines, wrap("  look at "+text, d.view.width, 4)...)
+		}
 	}
 	switch {
 	case lines != nil:
