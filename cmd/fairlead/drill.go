@@ -27,7 +27,8 @@ const (
 	easyRate = 800
 	maxLanes = 4
 	// maxAgain is how many faults are played again, alone, because this machine was too
-	// busy for them.
+	// busy for their figures. Those by which covered requests failed meanwhile are not
+	// counted: each has its second chance.
 	maxAgain = 5
 	// drillOverhead is what a fault takes beside its times.
 	drillOverhead = 300 * time.Millisecond
@@ -198,7 +199,7 @@ func drillError(doc *drill.Document, jobs int) error {
 		errs = append(errs, fmt.Sprintf("%s of Fairlead's own promises: this is a defect of Fairlead, please report it", count(n, "violation")))
 	}
 	if n := doc.CoveredFailed; n > 0 {
-		errs = append(errs, count(n, "covered request")+" failed")
+		errs = append(errs, count(n, "covered request")+" failed"+doubts(doc))
 	}
 	if !doc.Complete {
 		errs = append(errs, fmt.Sprintf("stopped after %d of %s", len(doc.Faults), count(jobs, "fault")))
@@ -207,6 +208,24 @@ func drillError(doc *drill.Document, jobs int) error {
 		return nil
 	}
 	return errors.New(strings.Join(errs, "; "))
+}
+
+// doubts says how much of what failed may be this machine's doing, "" for nothing.
+func doubts(doc *drill.Document) string {
+	n, faults := 0, 0
+	for i := range doc.Faults {
+		if r := &doc.Faults[i]; r.Doubtful() {
+			n += r.CoveredFailed()
+			faults++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case doc.CoveredFailed:
+		return fmt.Sprintf(", all by %s in which this machine stood still, also when played again: that may be why, so drill when it is not busy, or with a lower --rate", count(faults, "fault"))
+	}
+	return fmt.Sprintf(", %d of them by %s in which this machine stood still, also when played again", n, count(faults, "fault"))
 }
 
 // drillNotes are what is dangerous about the configuration, and what of it a
@@ -377,7 +396,8 @@ func (d *drillRun) run(ctx context.Context, jobs []drillJob, out *drillPrinter, 
 }
 
 // road lets jobs go side by side until this machine turns out to be too narrow for
-// that: then they go one after the other, and the one that showed it goes again.
+// that: then they go one after the other, and the one that showed it goes again. So
+// does each that failed while the machine was short of time.
 type road struct {
 	alone  sync.RWMutex // written by who goes alone
 	narrow atomic.Bool
@@ -386,25 +406,44 @@ type road struct {
 
 // drive does a job when there is room for it.
 func (r *road) drive(job func() drillDone) drillDone {
-	var over drillDone
 	if !r.narrow.Load() {
 		r.alone.RLock()
-		over = job()
+		over := job()
 		r.alone.RUnlock()
-		if over.result == nil || !over.result.Busy() {
+		if over.result == nil || !over.result.Busy() && !over.result.Doubtful() {
 			return over
 		}
-		r.narrow.Store(true)
-		if r.again.Add(1) > maxAgain {
+		if over.result.Busy() {
+			r.narrow.Store(true)
+		}
+		if !over.result.Doubtful() && r.again.Add(1) > maxAgain {
 			return over
 		}
+		r.alone.Lock()
+		defer r.alone.Unlock()
+		return again(job, over)
 	}
 	r.alone.Lock()
 	defer r.alone.Unlock()
-	if last := job(); last.result != nil || last.err != nil {
+	over := job()
+	if over.result == nil || !over.result.Doubtful() {
+		return over
+	}
+	return again(job, over)
+}
+
+// again does a job once more, and returns what came of it, or of the first time if
+// the second one was stopped.
+func again(job func() drillDone, first drillDone) drillDone {
+	last := job()
+	switch {
+	case last.result != nil:
+		last.result.Again = true
+		return last
+	case last.err != nil:
 		return last
 	}
-	return over // what was seen the first time, if the second one was stopped
+	return first
 }
 
 // do does one job.

@@ -22,7 +22,7 @@ func drillKeys(doc *drill.Document) []*drillKey {
 	at := make(map[string]*drillKey)
 	for i := range doc.Faults {
 		r := &doc.Faults[i]
-		if r.Busy() {
+		if r.Busy() || r.Doubtful() {
 			continue
 		}
 		for k := range r.Routes {

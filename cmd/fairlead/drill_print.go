@@ -237,9 +237,8 @@ func (d *drillPrinter) result(r *drill.Result) error {
 	if r.Skipped != "" {
 		lines = append(lines, wrap("  left out: "+r.Skipped, d.view.width, 4)...)
 	}
-	if r.Busy() {
-		text := fmt.Sprintf("  warning: this machine was busy, the drill stood still for %s: what follows may be its doing, so drill again when it is not, or with a lower --rate", drillTime(&r.Stood))
-		for _, line := range wrap(text, d.view.width, 4) {
+	if text := machineText(r); text != "" {
+		for _, line := range wrap("  "+text, d.view.width, 4) {
 			lines = append(lines, coloured(line, toneWarn, d.view.paint))
 		}
 	}
@@ -253,6 +252,21 @@ func (d *drillPrinter) result(r *drill.Result) error {
 	}
 	d.say(lines...)
 	return d.err
+}
+
+// machineText says what part this machine may have in a result, "" for none.
+func machineText(r *drill.Result) string {
+	stood := drillTime(&r.Stood)
+	switch {
+	case r.Doubtful() && r.Again:
+		return fmt.Sprintf("warning: covered requests failed while this machine was busy, and again when the fault was played a second time, alone: the drill stood still for %s, "+
+			"so whether the configuration is why can't be told here; drill when the machine is not busy, or with a lower --rate", stood)
+	case r.Busy() || r.Doubtful():
+		return fmt.Sprintf("warning: this machine was busy, the drill stood still for %s: what follows may be its doing, so drill again when it is not, or with a lower --rate", stood)
+	case r.Again && r.CoveredFailed() > 0:
+		return "played a second time, alone, since this machine was busy in the first: covered requests fail all the same, so the machine is not why"
+	}
+	return ""
 }
 
 // bundle prints routes that are alike, with what was found at the worst of them.
@@ -318,7 +332,7 @@ func (d *drillPrinter) sum() error {
 func (d *drillPrinter) keys() []string {
 	var busy []string
 	for i := range d.doc.Faults {
-		if r := &d.doc.Faults[i]; r.Busy() {
+		if r := &d.doc.Faults[i]; r.Busy() || r.Doubtful() {
 			busy = append(busy, r.Fault)
 		}
 	}

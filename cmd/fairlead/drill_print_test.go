@@ -157,6 +157,33 @@ func TestADrillSaysWhatToChangeWhereTheMachineHadTime(t *testing.T) {
 	}
 }
 
+func TestADrillSaysWhetherTheMachineMayBeWhy(t *testing.T) {
+	again := func(r *drill.Result) *drill.Result {
+		r.Again = true
+		return r
+	}
+	well := func(stood time.Duration) *drill.Result {
+		return &drill.Result{Fault: "hang", Stood: drill.Millis(stood)}
+	}
+	for _, tt := range []struct {
+		give *drill.Result
+		want string // how the text goes on; "": there is none
+	}{
+		{well(0), ""},
+		{well(150 * time.Millisecond), ""},
+		{again(well(0)), ""},
+		{well(time.Second), "warning: this machine was busy, the drill stood still for 1.0 s"},
+		{failedResult(0), ""},
+		{failedResult(150 * time.Millisecond), "warning: this machine was busy, the drill stood still for 150 ms"},
+		{again(failedResult(0)), "played a second time, alone, since this machine was busy in the first: covered requests fail all the same"},
+		{again(failedResult(time.Second)), "warning: covered requests failed while this machine was busy, and again when the fault was played a second time"},
+	} {
+		if got := machineText(tt.give); tt.want == "" && got != "" || !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%+v: got %q, want %q", tt.give, got, tt.want)
+		}
+	}
+}
+
 func TestProgressDoesNotCountWhatWasStopped(t *testing.T) {
 	var out strings.Builder
 	d := &drillProgress{out: &out}
@@ -201,6 +228,10 @@ func TestWhatMakesADrillFail(t *testing.T) {
 	}{
 		{"nothing", drill.Document{Complete: true}, 3, ""},
 		{"a covered request", drill.Document{Complete: true, CoveredFailed: 1}, 3, "1 covered request failed"},
+		{"a busy machine", drill.Document{Complete: true, CoveredFailed: 1, Faults: []drill.Result{*failedResult(time.Second)}}, 1,
+			"1 covered request failed, all by 1 fault in which this machine stood still, also when played again: that may be why"},
+		{"partly a busy machine", drill.Document{Complete: true, CoveredFailed: 2, Faults: []drill.Result{*failedResult(0), *failedResult(time.Second)}}, 2,
+			"2 covered requests failed, 1 of them by 1 fault in which this machine stood still"},
 		{"Fairlead itself", drill.Document{Complete: true, Violations: 2}, 3, "2 violations of Fairlead's own promises"},
 		{"the end", drill.Document{Faults: make([]drill.Result, 2)}, 3, "stopped after 2 of 3 faults"},
 	}

@@ -334,6 +334,44 @@ func TestJobsGoAloneOnceTheMachineIsTooBusy(t *testing.T) {
 	}
 }
 
+// failedResult is one by which a covered request failed while the process stood still.
+func failedResult(stood time.Duration) *drill.Result {
+	return &drill.Result{Fault: "hang", Stood: drill.Millis(stood), Routes: []drill.RouteResult{{Figures: drill.Figures{Covered: &drill.Share{Errors: 1}}}}}
+}
+
+func TestAJobThatFailsWhileTheMachineIsShortOfTimeGoesAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		narrow bool
+		stood  []time.Duration // the first time, and the second
+		second bool            // fails, too
+		times  int
+		kept   time.Duration
+	}{
+		{"nothing stood", false, []time.Duration{0}, false, 1, 0},
+		{"a little", false, []time.Duration{150 * time.Millisecond, 0}, false, 2, 0},
+		{"much, alone", true, []time.Duration{time.Second, 0}, false, 2, 0},
+		{"twice", true, []time.Duration{time.Second, 2 * time.Second}, true, 2, 2 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r road
+			r.narrow.Store(tt.narrow)
+			r.again.Store(maxAgain) // is about others
+			times := 0
+			over := r.drive(func() drillDone {
+				result := failedResult(tt.stood[times])
+				if times++; times == 2 && !tt.second {
+					result.Routes = nil
+				}
+				return drillDone{result: result}
+			})
+			if times != tt.times || over.result.Stood != drill.Millis(tt.kept) || over.result.Again != (times == 2) || over.result.Doubtful() != tt.second {
+				t.Errorf("played %d times, kept %+v", times, over.result)
+			}
+		})
+	}
+}
+
 func TestAJobThatIsStoppedWhenItGoesAgainKeepsItsFirstResult(t *testing.T) {
 	var r road
 	first := &drill.Result{Stood: drill.Millis(time.Second)}

@@ -45,6 +45,9 @@ type Result struct {
 	// Stood is the longest that the drill itself had to wait for a processor. Where that is more than a moment, times and
 	// even errors are this machine's.
 	Stood Millis `json:"stood_ms"`
+	// Again: the fault was played a second time, since this process had stood still in the first, and this is what the second
+	// one came to.
+	Again bool `json:"again"`
 	// Violations are breaches of Fairlead's own promises, each with what is needed to look into it.
 	Violations []string      `json:"violations"`
 	Routes     []RouteResult `json:"routes"`
@@ -52,6 +55,22 @@ type Result struct {
 
 // Busy reports whether the machine was so busy that the result says more about it than about the configuration.
 func (r *Result) Busy() bool { return r.Stood > Millis(250*time.Millisecond) }
+
+// Doubtful reports whether covered requests failed while the machine was short of time, so that it may be why. A shorter
+// time than that of Busy will do: a time-out of the configuration may be as short.
+func (r *Result) Doubtful() bool {
+	return r.Stood > Millis(100*time.Millisecond) && r.CoveredFailed() > 0
+}
+
+// CoveredFailed is the sum over the routes.
+func (r *Result) CoveredFailed() int {
+	f, _ := FaultByName(r.Fault)
+	n := 0
+	for k := range r.Routes {
+		n += r.Routes[k].CoveredFailed(f)
+	}
+	return n
+}
 
 // RouteResult is what one fault came to at one route.
 type RouteResult struct {
@@ -68,10 +87,9 @@ func (d *Document) Tally() {
 	for i := range d.Faults {
 		r := &d.Faults[i]
 		d.Violations += len(r.Violations)
-		f, _ := FaultByName(r.Fault)
+		d.CoveredFailed += r.CoveredFailed()
 		for k := range r.Routes {
 			d.Outcomes[r.Routes[k].Verdict.Outcome]++
-			d.CoveredFailed += r.Routes[k].CoveredFailed(f)
 		}
 	}
 }
