@@ -154,7 +154,7 @@ func TestADocumentSaysWhatItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"config":"shop.toml","version":"","started":"2026-03-04T12:00:00Z","took_s":0,"complete":false,"notes":[],"routes":null,` +
-		`"faults":[{"fault":"connect_refused","text":"","for_ms":2000,"stood_ms":0,"violations":["wrong response"],"routes":[{"route":"order","group":"shop",` +
+		`"faults":[{"fault":"connect_refused","text":"","for_ms":2000,"stood_ms":0,"again":false,"violations":["wrong response"],"routes":[{"route":"order","group":"shop",` +
 		`"requests":9,"covered":{"requests":100,"errors":3,"aborted":0,"late":0,"kinds":{"hung":3},"span_ms":12,"shed":0,"first_success_ms":null,"slowest_ms":0},` +
 		`"uncovered":null,"early":0,"failed_over":0,"parked":0,"shed":0,"flip_ms":790,"flips":0,` +
 		`"p50_ms":{"before":1,"during":null,"after":null},"p99_ms":{"before":null,"during":null,"after":null},` +
