@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // loopback trusts every client of these tests.
@@ -195,12 +196,7 @@ func TestDateAndProxyStatusAreAdded(t *testing.T) {
 // Unix sockets on both sides: everything but splicing works the same.
 func TestUnixSocketsServeBothSides(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "proxy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "proxy.sock")
+	path := filepath.Join(testrun.ShortDir(t), "proxy.sock")
 	origin := chaos.NewUnixOrigin(t, "eu")
 	g := startRig(t, alone, withOrigin(origin.URL()), withServer(func(c *Config) { c.Listen = append(c.Listen, "unix:"+path) }))
 	c := chaos.Dial(t, "unix", path)
@@ -235,12 +231,7 @@ func TestUnixSocketsServeBothSides(t *testing.T) {
 // A socket that a dead process left behind is taken over, a live one is not.
 func TestAUnixSocketLeftBehindIsReplaced(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "proxy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "proxy.sock")
+	path := filepath.Join(testrun.ShortDir(t), "proxy.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // Three addresses that are written differently, each of a free port.
@@ -142,12 +143,7 @@ func wantKept(t testing.TB, r chaos.Response, err error) {
 // socket is a path for a unix socket, short enough for one.
 func (g *rig) socket() string {
 	g.t.Helper()
-	dir, err := os.MkdirTemp("", "fairlead")
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
+	return filepath.Join(testrun.ShortDir(g.t), "s")
 }
 
 // run serves with a Server that was made otherwise than by startRig.

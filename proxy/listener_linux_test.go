@@ -6,17 +6,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // A unix socket whose queue is full refuses connections, though somebody listens:
 // its path stays theirs.
 func TestAUnixSocketWithAFullQueueIsNotReplaced(t *testing.T) {
-	dir, err := os.MkdirTemp("", "fl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "door")
+	path := filepath.Join(testrun.ShortDir(t), "door")
 	at := &syscall.SockaddrUnix{Name: path}
 	open := func() int {
 		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
@@ -30,6 +27,7 @@ func TestAUnixSocketWithAFullQueueIsNotReplaced(t *testing.T) {
 	if err := errors.Join(syscall.Bind(owner, at), syscall.Listen(owner, 0)); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	for range 10 {
 		if err = syscall.Connect(open(), at); err != nil {
 			break

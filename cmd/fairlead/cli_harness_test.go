@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/adminapi"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // noon is the moment at which the tests' statuses were taken.
@@ -153,12 +153,7 @@ func nowhere(t *testing.T) {
 // serveSocket serves an API on a unix socket and returns its path.
 func serveSocket(t *testing.T, handler http.Handler) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "f")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	path := filepath.Join(folder, "s")
+	path := filepath.Join(testrun.ShortDir(t), "s")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Skipf("no unix sockets here: %v", err)

@@ -19,12 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fairlead/fairlead/config"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // namedPipe makes one.
 func namedPipe(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "log")
+	path := filepath.Join(testrun.ShortDir(t), "log")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}

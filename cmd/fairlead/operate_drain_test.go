@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // A drained origin gets no request any more, what is in flight there is finished,
@@ -254,7 +255,7 @@ func TestAReloadThatRemovesAPinnedGroupAndADrainedOriginForgetsBoth(t *testing.T
 	t.Parallel()
 	d := newDesk(t)
 	asia := chaos.NewOrigin(t, "asia")
-	state := shortDir(t) + "/state"
+	state := testrun.ShortDir(t) + "/state"
 	d.server = fmt.Sprintf("state = %q", state)
 	more := fmt.Sprintf(`
 [origins.asia]

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // console asks a process over its operators' listener, each time by a connection
@@ -37,7 +38,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{shop: newShop(t), console: console{t: t, network: "unix", address: filepath.Join(shortDir(t), "admin")}}
+	d := &desk{shop: newShop(t), console: console{t: t, network: "unix", address: filepath.Join(testrun.ShortDir(t), "admin")}}
 	d.admin = adminTable("unix:" + d.address)
 	return d
 }

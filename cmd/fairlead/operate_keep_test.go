@@ -17,6 +17,7 @@ import (
 
 	"github.com/fairlead/fairlead/internal/adminapi"
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // Whatever ends a process, the next one has its pins, with their ends, reasons and
@@ -90,7 +91,7 @@ func TestNoChangeIsLostInAnUpgrade(t *testing.T) {
 	set := d.setup()
 	set.program = replaceable(t)
 	p := set.start(t)
-	dir := shortDir(t)
+	dir := testrun.ShortDir(t)
 	begun, decide := filepath.Join(dir, "begun"), filepath.Join(dir, "decide")
 	reload := func() <-chan answered {
 		c := make(chan answered, 1)
@@ -199,7 +200,7 @@ func portOfNobody(t *testing.T) string {
 func TestTheAdminListenerFollowsTheConfiguration(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	dir := shortDir(t)
+	dir := testrun.ShortDir(t)
 	first, second, tcp := d.address, filepath.Join(dir, "second"), portOfNobody(t)
 	token := filepath.Join(dir, "token")
 	d.admin = ""

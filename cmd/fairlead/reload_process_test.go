@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 const extraRoute = `
@@ -41,7 +42,7 @@ func TestAHundredReloadsUnderLoadLoseNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	door := filepath.Join(shortDir(t), "door")
+	door := filepath.Join(testrun.ShortDir(t), "door")
 
 	const conns = 6
 	load := shoppers(t, "tcp", p.address, conns)
@@ -218,7 +219,7 @@ func TestALogIntoAPipeThatNobodyReadsIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	p := s.setup().start(t)
-	pipe := filepath.Join(shortDir(t), "log")
+	pipe := filepath.Join(testrun.ShortDir(t), "log")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/internal/chaos"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // manager stands for the service manager. It hears what processes tell it.
@@ -25,7 +26,7 @@ type manager struct {
 
 func newManager(t *testing.T) *manager {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "notify")
+	path := filepath.Join(testrun.ShortDir(t), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +95,7 @@ func TestTheServiceManagerIsToldOfEachStep(t *testing.T) {
 	p := set.start(t)
 	m.hears(readyLike(p.main.Pid))
 
-	p.listen = []string{"unix:" + filepath.Join(shortDir(t), "door")}
+	p.listen = []string{"unix:" + filepath.Join(testrun.ShortDir(t), "door")}
 	s.change(p)
 	p.reload("")
 	m.hears(reloadingLike)
@@ -150,7 +151,7 @@ func TestTheServiceManagerIsToldOfEachStep(t *testing.T) {
 func TestSocketsOfSystemdOutliveTheProcess(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	path := filepath.Join(shortDir(t), "door")
+	path := filepath.Join(testrun.ShortDir(t), "door")
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairlead/fairlead/internal/chaos"
 	"github.com/fairlead/fairlead/internal/dnswire"
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // askers ask a nameserver for the pointer all the time. Stop returns how often it
@@ -83,7 +84,7 @@ func TestUpgradesInARowUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	roots := s.secure(t)
-	door := filepath.Join(shortDir(t), "door")
+	door := filepath.Join(testrun.ShortDir(t), "door")
 	set := s.setup()
 	set.listen = []string{"unix:" + door}
 	p := set.start(t)
@@ -159,7 +160,7 @@ func replace(t *testing.T, program, script string) {
 func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	door := filepath.Join(shortDir(t), "door")
+	door := filepath.Join(testrun.ShortDir(t), "door")
 	set := s.setup()
 	set.program, set.listen = replaceable(t), []string{"unix:" + door}
 	p := set.start(t)
@@ -215,7 +216,7 @@ func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 func TestSIGTERMDuringAnUpgradeKeepsTheState(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	dir := shortDir(t)
+	dir := testrun.ShortDir(t)
 	door, state, begun := filepath.Join(dir, "door"), filepath.Join(dir, "state"), filepath.Join(dir, "begun")
 	s.server = fmt.Sprintf("state = %q", state)
 	set := s.setup()
@@ -249,7 +250,7 @@ func TestSIGTERMThatCrossesWithAnUpgradeLeavesOneInCharge(t *testing.T) {
 	s.drain = time.Second
 	var took time.Duration // by an upgrade that nobody disturbs
 	for i := range 10 {
-		door := filepath.Join(shortDir(t), "door")
+		door := filepath.Join(testrun.ShortDir(t), "door")
 		set := s.setup()
 		set.listen = []string{"unix:" + door}
 		p := set.start(t)

@@ -11,17 +11,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/fairlead/fairlead/internal/testrun"
 )
 
 // socketPath is short enough for a unix socket, which that of t.TempDir may not be.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "fl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "admin")
+	return filepath.Join(testrun.ShortDir(t), "admin")
 }
 
 func TestAUnixSocketNeedsNoNameAndKnowsWhoAsks(t *testing.T) {

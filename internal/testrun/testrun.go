@@ -1,4 +1,5 @@
-// Package testrun sets how the tests of a package run.
+// Package testrun is what the tests of several packages share: how many run at once,
+// and where a socket may be.
 package testrun
 
 import (
