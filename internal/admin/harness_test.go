@@ -156,18 +156,18 @@ func (f *fake) StopDrill(group, by string) (adminapi.Group, error) {
 }
 
 func (f *fake) Drain(origin string, c adminapi.Change, by string) (adminapi.Origin, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.by = by
-	f.called("drain %s %v", origin, c.Force)
-	return f.origin(), f.refused
+	return f.change("drain", origin, c, by)
 }
 
 func (f *fake) Ready(origin string, c adminapi.Change, by string) (adminapi.Origin, error) {
+	return f.change("ready", origin, c, by)
+}
+
+func (f *fake) change(verb, origin string, c adminapi.Change, by string) (adminapi.Origin, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.by = by
-	f.called("ready %s %v", origin, c.Force)
+	f.called("%s %s %v", verb, origin, c.Force)
 	return f.origin(), f.refused
 }
 
