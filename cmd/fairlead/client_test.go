@@ -283,6 +283,16 @@ func endless(kind, piece string) http.HandlerFunc {
 	}
 }
 
+// silentAfterHead sends a head, and then nothing until the client leaves.
+func silentAfterHead(kind string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}
+}
+
 func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 	c := smallClient(t, endless("application/json", strings.Repeat(" ", 1000)))
 	c.patience = time.Minute
@@ -292,12 +302,7 @@ func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 }
 
 func TestASlowAnswerIsNotWaitedForForever(t *testing.T) {
-	c := smallClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusOK)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
+	c := smallClient(t, silentAfterHead("application/json"))
 	if err := c.status(t.Context(), new(adminapi.Status)); err == nil || !strings.Contains(err.Error(), "gives no answer in time") {
 		t.Errorf("got %v", err)
 	}
@@ -320,12 +325,7 @@ func TestAnEndlessMessageOfAStreamIsCutOff(t *testing.T) {
 }
 
 func TestASilentStreamIsGivenUp(t *testing.T) {
-	c := smallClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.WriteHeader(http.StatusOK)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
+	c := smallClient(t, silentAfterHead("text/event-stream"))
 	s, err := c.open(t.Context(), "/v1/events", nil, "", 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)

@@ -190,28 +190,13 @@ func TestCheckWarnsOfWhatIsDangerous(t *testing.T) {
 
 // badFile has one mistake in each of three tables; the last two are known to
 // the routes' own package only.
-const badFile = `[server]
+var badFile = `[server]
 idle_timeout = 75
 [origins.app]
 url = "http://127.0.0.1:9101"
 [groups.app]
 primary = "app"
-[[routes]]
-name = "a"
-match = "/{x}/"
-group = "app"
-bulkhead = { max_concurrent = 1 }
-[[routes]]
-name = "b"
-match = "/{y}/"
-group = "app"
-bulkhead = { max_concurrent = 1 }
-[[routes]]
-name = "c"
-match = "no/slash{"
-group = "app"
-bulkhead = { max_concurrent = 1 }
-`
+` + routeTable("a", "/{x}/", "app", 1) + routeTable("b", "/{y}/", "app", 1) + routeTable("c", "no/slash{", "app", 1)
 
 func TestRunAndCheckPrintEveryProblemWithItsPlace(t *testing.T) {
 	file := write(t, badFile)

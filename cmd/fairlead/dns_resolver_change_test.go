@@ -26,7 +26,7 @@ func resolvedIn(timeout, servers string, hosts ...string) string {
 	fmt.Fprintf(&b, "[resolver]\nservers = [%s]\nmin_ttl = \"50ms\"\ntimeout = %q\n", servers, timeout)
 	for i, host := range hosts {
 		fmt.Fprintf(&b, "[origins.o%d]\nurl = \"http://%s\"\n[groups.g%d]\nprimary = \"o%d\"\n", i, host, i, i)
-		fmt.Fprintf(&b, "[[routes]]\nname = \"r%d\"\nmatch = \"/%d\"\ngroup = \"g%d\"\nbulkhead = { max_concurrent = 1 }\n", i, i, i)
+		b.WriteString(routeTable(fmt.Sprint("r", i), fmt.Sprint("/", i), fmt.Sprint("g", i), 1))
 	}
 	if len(hosts) == 0 {
 		b.WriteString(oneOrigin("http://127.0.0.1:1"))

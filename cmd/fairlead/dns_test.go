@@ -32,12 +32,7 @@ secondary = "us"
 failback_after = "0s"
 min_hold = "0s"
 %s
-[[routes]]
-name = "shop"
-match = "/"
-group = "shop"
-bulkhead = { max_concurrent = 10 }
-`, eu, us, more)
+`, eu, us, more) + routeTable("shop", "/", "shop", 10)
 }
 
 // answering is the table of a nameserver on a port of its own.

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -152,7 +153,7 @@ primary = "eu"
 			var text strings.Builder
 			text.WriteString(groups)
 			for i, r := range tt.routes {
-				text.WriteString("[[routes]]\nname = \"r" + string(rune('0'+i)) + "\"\nmatch = \"" + r[0] + "\"\ngroup = \"" + r[1] + "\"\nbulkhead = { max_concurrent = 1 }\n")
+				text.WriteString(routeTable(fmt.Sprint("r", i), r[0], r[1], 1))
 				if i == 0 && tt.body != "" {
 					text.WriteString("max_body_bytes = " + tt.body + "\n")
 				}
@@ -180,7 +181,7 @@ primary = "eu"
 
 // crossed has an origin that is the primary of one group and the secondary of
 // another.
-const crossed = `
+var crossed = `
 [origins.eu]
 url = "https://eu.example"
 [origins.us]
@@ -198,27 +199,7 @@ primary = "asia"
 secondary = "us"
 [groups.d]
 primary = "asia"
-[[routes]]
-name = "a"
-match = "/a"
-group = "a"
-bulkhead = { max_concurrent = 1 }
-[[routes]]
-name = "b"
-match = "/b"
-group = "b"
-bulkhead = { max_concurrent = 1 }
-[[routes]]
-name = "c"
-match = "/c"
-group = "c"
-bulkhead = { max_concurrent = 1 }
-[[routes]]
-name = "d"
-match = "/d"
-group = "d"
-bulkhead = { max_concurrent = 1 }
-`
+` + routeTable("a", "/a", "a", 1) + routeTable("b", "/b", "b", 1) + routeTable("c", "/c", "c", 1) + routeTable("d", "/d", "d", 1)
 
 func TestAFaultStrikesOnlyWhatItIsMeantFor(t *testing.T) {
 	d, err := newDrillRun(parsed(t, crossed), &drillOptions{}, &drill.Document{})
@@ -255,7 +236,7 @@ func TestTheLoadFitsTheMachine(t *testing.T) {
 		text.WriteString("[origins.eu]\nurl = \"http://eu.example\"\n[groups.shop]\nprimary = \"eu\"\n")
 		for i := range n {
 			name := "r" + strings.Repeat("x", i)
-			text.WriteString("[[routes]]\nname = \"" + name + "\"\nmatch = \"/" + name + "\"\ngroup = \"shop\"\nbulkhead = { max_concurrent = 1 }\n")
+			text.WriteString(routeTable(name, "/"+name, "shop", 1))
 		}
 		return text.String()
 	}

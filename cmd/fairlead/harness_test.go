@@ -35,12 +35,12 @@ func oneOrigin(url string) string {
 url = %q
 [groups.app]
 primary = "app"
-[[routes]]
-name = "app"
-match = "/"
-group = "app"
-bulkhead = { max_concurrent = 10 }
-`, url)
+`, url) + routeTable("app", "/", "app", 10)
+}
+
+// routeTable is a [[routes]] table that gives room to so many requests at once.
+func routeTable(name, match, group string, room int) string {
+	return fmt.Sprintf("[[routes]]\nname = %q\nmatch = %q\ngroup = %q\nbulkhead = { max_concurrent = %d }\n", name, match, group, room)
 }
 
 // line is one event or record of the log.

@@ -55,7 +55,14 @@ func (p *process) successor() (old *os.Process) {
 	adoptOrphans(p.t)
 	n := p.said(tookOver, nil)
 	p.signal(syscall.SIGUSR2)
-	p.awaitSaid(n+1, tookOver, nil)
+	return p.succeeded(n + 1)
+}
+
+// succeeded waits until so many processes have taken over, and makes the last of
+// them main. It returns the one that was.
+func (p *process) succeeded(times int) (old *os.Process) {
+	p.t.Helper()
+	p.awaitSaid(times, tookOver, nil)
 	old, p.main = p.main, p.newest()
 	return old
 }

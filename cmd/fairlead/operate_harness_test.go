@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,24 +153,22 @@ func (c *console) status() (s adminapi.Status) {
 
 func (c *console) pointer(name string) adminapi.Group {
 	c.t.Helper()
-	for _, g := range c.status().Groups {
-		if g.Name == name {
-			return g
-		}
-	}
-	c.t.Fatalf("there is no group %s", name)
-	return adminapi.Group{}
+	return one(c.t, c.status().Groups, "group "+name, func(g adminapi.Group) bool { return g.Name == name })
 }
 
 func (c *console) origin(name string) adminapi.Origin {
 	c.t.Helper()
-	for _, o := range c.status().Origins {
-		if o.Name == name {
-			return o
-		}
+	return one(c.t, c.status().Origins, "origin "+name, func(o adminapi.Origin) bool { return o.Name == name })
+}
+
+// one is the first of all that is meant.
+func one[T any](t *testing.T, all []T, what string, meant func(T) bool) T {
+	t.Helper()
+	i := slices.IndexFunc(all, meant)
+	if i < 0 {
+		t.Fatalf("there is no %s", what)
 	}
-	c.t.Fatalf("there is no origin %s", name)
-	return adminapi.Origin{}
+	return all[i]
 }
 
 // awaitVerdict waits until an origin has this one.

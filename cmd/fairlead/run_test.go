@@ -16,6 +16,16 @@ import (
 	"github.com/fairlead/fairlead/proxy"
 )
 
+// logBeside is all of the log beside a configuration's file.
+func logBeside(t *testing.T, file string) string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(file), "fairlead.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
+}
+
 func TestRunTellsWhatItServesAndWarnsOnce(t *testing.T) {
 	file := write(t, "[server]\nlisten = [\"127.0.0.1:0\"]\n[log]\noutput = \"fairlead.log\"\n"+oneOrigin(origin(t, "app").URL))
 	p, stop, ended := background(file)
@@ -27,15 +37,12 @@ func TestRunTellsWhatItServesAndWarnsOnce(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.ReadFile(filepath.Join(filepath.Dir(file), "fairlead.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := logBeside(t, file)
 	for _, want := range []string{
 		`"msg":"starting"`, `"origin":"app","url":"http://`, `"group":"app","primary":"app"`, `"route":"app","match":"/"`,
 		`"msg":"listening"`, `"msg":"route totals"`, `"msg":"stopped"`, `group app has no secondary`,
 	} {
-		if n := strings.Count(string(log), want); n != 1 {
+		if n := strings.Count(log, want); n != 1 {
 			t.Errorf("%s stands %d times in the log, want once:\n%s", want, n, log)
 		}
 	}
@@ -102,17 +109,7 @@ park_timeout = "10s"
 [groups.mirror]
 primary = "us"
 secondary = "eu"
-[[routes]]
-name = "shop"
-match = "/"
-group = "shop"
-bulkhead = { max_concurrent = 10 }
-[[routes]]
-name = "mirror"
-match = "/mirror/"
-group = "mirror"
-bulkhead = { max_concurrent = 10 }
-`, eu, us)
+`, eu, us) + routeTable("shop", "/", "shop", 10) + routeTable("mirror", "/mirror/", "mirror", 10)
 }
 
 func TestAFailedRequestHurriesTheCheckerWhoseVerdictReachesEveryGroup(t *testing.T) {
@@ -190,11 +187,8 @@ func TestAccessRecordsAreSwitchedByTheirOwnKeyOnly(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Fatal(err)
 			}
-			log, err := os.ReadFile(filepath.Join(filepath.Dir(file), "fairlead.log"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := strings.Count(string(log), `"msg":"request"`); got != tt.want {
+			log := logBeside(t, file)
+			if got := strings.Count(log, `"msg":"request"`); got != tt.want {
 				t.Errorf("%d access records, want %d:\n%s", got, tt.want, log)
 			}
 		})

@@ -29,13 +29,7 @@ url = "http://127.0.0.1:9102"
 [origins.raw]
 url = "http://127.0.0.1:9103"
 [groups.shop]
-`+group+`
-[[routes]]
-name = "shop"
-match = "/"
-group = "shop"
-bulkhead = { max_concurrent = 10 }
-`))
+`+group+"\n"+routeTable("shop", "/", "shop", 10)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,9 +136,7 @@ func TestAFlipDuringAnUpgradeIsNotLost(t *testing.T) {
 	h.begin(3)
 	h.begun(4)
 	h.begin(4)
-	p.awaitSaid(1, tookOver, nil)
-	old := p.main
-	p.main = p.newest()
+	old := p.succeeded(1)
 	p.gone(old)
 	if now := pointerText(t, dns); now != before || !strings.HasPrefix(now, "target=us generation=2 ") {
 		t.Errorf("the pointer says %q, before it said %q", now, before)
@@ -161,9 +159,7 @@ func TestSIGHUPDuringAnUpgradeIsObeyedByTheNewProcess(t *testing.T) {
 	h.begun(0)
 	p.signal(syscall.SIGHUP)
 	h.begin(0)
-	p.awaitSaid(1, tookOver, nil)
-	old := p.main
-	p.main = p.newest()
+	old := p.succeeded(1)
 	p.awaitSaid(1, "reloaded", line{"why": "SIGHUP"})
 	p.gone(old)
 	if code := p.end(); code != exitDone {
@@ -329,12 +325,7 @@ url = "http://127.0.0.1:9"
 `+origins+`
 failback_after = "0s"
 min_hold = "0s"
-[[routes]]
-name = "shop"
-match = "/"
-group = "shop"
-bulkhead = { max_concurrent = 1 }
-`+more))
+`+routeTable("shop", "/", "shop", 1)+more))
 	if err != nil {
 		t.Fatal(err)
 	}
