@@ -164,6 +164,7 @@ func (c *control) reloadNow(ctx context.Context, why string) (changed []string, 
 		c.journal.log.Info("the reload is given up, since this process ends", zap.String("config", c.file), zap.NamedError("result", err))
 	default:
 		c.reopenLog()
+		c.service.readCertificates()
 		c.journal.notReloaded(c.file, why, err)
 		c.operator.reloadEnded("", err)
 		c.operator.tell(adminapi.Event{Kind: "reload_failed", Level: "error", By: why, Cause: firstLine(err), Text: "not reloaded, the configuration at work stays"})

@@ -89,6 +89,18 @@ func (s *service) prepare(ctx context.Context, cfg *config.Config) (*plan, *name
 	}
 }
 
+// readCertificates reads the files of the TLS listeners that are at work, as a
+// look of their Watch does, but at once: where a reload was refused since
+// client_ca is missing, nobody may be let in by the one of before. What can't be
+// used is told as events.
+func (s *service) readCertificates() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if s.certs != nil {
+		_ = s.certs.Reload()
+	}
+}
+
 // employCertificates watches the files of the certificates that are in use.
 func (s *service) employCertificates(store *certs.Store) {
 	if s.certs != store && s.certs != nil {

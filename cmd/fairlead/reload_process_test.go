@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -247,6 +248,59 @@ func TestAWatchedCAIsTakenUpWhenItChangesOnly(t *testing.T) {
 	}
 	writeCertificate(t, dir)
 	p.awaitSaid(1, "reloaded", line{"why": "the file has changed"})
+	if code := p.end(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Where client_ca is missing, a reload is refused, and from then on so is
+// everybody: the authorities of before count no more.
+func TestAClientCAThatIsMissingAtAReloadLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	roots := writeCertificate(t, dir)
+	cert, key, ca := filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key"), filepath.Join(dir, "ca.pem")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorities, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	provide := func() {
+		if err := os.WriteFile(ca, authorities, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	provide()
+	p := setup{server: fmt.Sprintf("tls_listen = [\"127.0.0.1:0\"]\nclient_ca = %q\n[[server.certificates]]\ncert = %q\nkey = %q\n",
+		ca, cert, key), toml: oneOrigin("http://127.0.0.1:9")}.start(t)
+	address := p.await("listening", line{"tls": true})["address"].(string)
+	// In TLS 1.2 the handshake ends with the server's verdict on the client.
+	client := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}
+	enter := func() error {
+		c, err := tls.Dial("tcp", address, client)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+	if err := enter(); err != nil {
+		t.Fatalf("with its authority in place: %v", err)
+	}
+	if err := os.Remove(ca); err != nil {
+		t.Fatal(err)
+	}
+	p.reload("can't be read")
+	if enter() == nil {
+		t.Error("let in by authorities whose file was missing at a reload")
+	}
+	provide()
+	p.reload("")
+	if err := enter(); err != nil {
+		t.Errorf("with its authority back: %v", err)
+	}
 	if code := p.end(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
