@@ -72,6 +72,7 @@ func (o *operator) Pin(group string, r adminapi.PinRequest, by string) (adminapi
 	}
 	o.tell(adminapi.Event{Kind: "pin", Level: "warn", Group: group, To: r.Target, Generation: s.Generation, Cause: r.Reason, By: by,
 		Text: fmt.Sprintf("%s is pinned to %s %s by %s", group, r.Target, until, by)})
+	o.service.keeper.awaitSaved()
 	return o.group(p, i), nil
 }
 
@@ -99,6 +100,7 @@ func (o *operator) steer(group, by, kind string, change func(*failover.Group) (f
 	}
 	o.tell(adminapi.Event{Kind: kind, Level: "warn", Group: group, To: originAt(c, s.Target), Generation: s.Generation, By: by,
 		Text: fmt.Sprintf("%s of %s by %s: it is on %s", kind, group, by, originIn(c, s.Target))})
+	o.service.keeper.awaitSaved()
 	return o.group(p, i), nil
 }
 
@@ -136,6 +138,7 @@ func (o *operator) serviceOf(origin string, r adminapi.Change, by string, draine
 		e.Kind, e.Level, e.Text = "drain", "warn", fmt.Sprintf("%s is drained by %s: it gets no new requests", origin, by)
 	}
 	o.tell(e)
+	o.service.keeper.awaitSaved()
 	for _, stats := range o.service.proxy.Origins() {
 		if stats.Origin == origin {
 			return o.origin(p, c, stats), nil

@@ -42,8 +42,7 @@ func TestPinsAndDrainsOutliveTheProcess(t *testing.T) {
 					t.Errorf("exit code %d", code)
 				}
 				p = set.start(t)
-			case "SIGKILL":
-				chaos.Await(t, patience, "state", func() bool { return strings.Contains(logText(state), `"drained"`) })
+			case "SIGKILL": // what was answered is in the file
 				p.signal(syscall.SIGKILL)
 				p.awaitEnd(p.ended)
 				p = set.start(t)

@@ -23,6 +23,9 @@ const (
 
 	// retryEvery is how soon a save that failed is tried again.
 	retryEvery = 5 * time.Second
+
+	// savePatience is how long the answer to a change by hand waits for the file.
+	savePatience = time.Second
 )
 
 // keeper keeps the pointers' state in a file, so that a restart in the middle of
@@ -50,6 +53,9 @@ type keeper struct {
 	pins     map[string]pinNote        // by group; of pins that may be over
 	out      []string                  // origins that are drained
 	trouble  trouble
+	begun    uint64        // saves
+	ended    uint64        // the last of begun that is over, whatever came of it
+	news     chan struct{} // closed when ended changes
 }
 
 // keptGroup is a pointer with the names of its origins.
@@ -77,7 +83,7 @@ type pinNote struct {
 func newKeeper(path string, log *zap.Logger) *keeper {
 	return &keeper{
 		log: log, write: statefile.Save, path: path,
-		dirty: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		dirty: make(chan struct{}, 1), hurry: make(chan struct{}, 1), news: make(chan struct{}),
 		restored: make(map[string]failover.State), pins: make(map[string]pinNote),
 	}
 }
@@ -415,22 +421,58 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
+// awaitSaved has the present state saved at once, and returns when that is over, or
+// after savePatience: a disk that hangs holds up nobody for longer.
+func (k *keeper) awaitSaved() {
+	k.mu.Lock()
+	due, want := k.dueLocked(), k.begun+1 // one that has begun may have been too early
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	k.changed()
+	poke(k.hurry)
+	patience := time.NewTimer(savePatience)
+	defer patience.Stop()
+	for {
+		k.mu.Lock()
+		over, news := k.ended >= want, k.news
+		k.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-news:
+		case <-patience.C:
+			return
+		}
+	}
+}
+
+// dueLocked reports whether there is anything to write, and a place for it.
+func (k *keeper) dueLocked() bool { return k.path != "" && !k.paused && k.groups != nil }
+
 // save writes the present state, if it is to be written. It reports whether
 // nothing is left to do.
 func (k *keeper) save() bool {
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	k.mu.Lock()
-	path, due := k.path, k.path != "" && !k.paused && k.groups != nil
-	s := k.snapshotLocked()
-	k.mu.Unlock()
+	path, due := k.path, k.dueLocked()
 	if !due {
+		k.mu.Unlock()
 		return true
 	}
+	s := k.snapshotLocked()
+	k.begun++
+	k.mu.Unlock()
 	err := k.write(path, s)
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.ended = k.begun // no other has begun while saving is held
+	close(k.news)
+	k.news = make(chan struct{})
 	switch {
 	case path != k.path: // nobody asks for this file any more
 	case err != nil:

@@ -41,6 +41,47 @@ func (r *recorder) taken() (int, statefile.Snapshot) {
 	return n, r.last
 }
 
+func TestAChangeByHandIsSavedBeforeItIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, logs := observed("state")
+		var file recorder
+		block := make(chan struct{})
+		close(block)
+		k.write = func(path string, s statefile.Snapshot) error {
+			<-block
+			return file.write(path, s)
+		}
+		l := live(t, twoOrigins(t, euThenUS), k, logs)
+		settle(time.Second)
+		change := func(err error) (took time.Duration, last statefile.Snapshot) {
+			file.mu.Lock()
+			file.err = err
+			file.mu.Unlock()
+			l.shop.Verdict(failover.RolePrimary, l.shop.Pointer().Primary.Down)
+			begun := time.Now()
+			k.awaitSaved()
+			_, last = file.taken()
+			return time.Since(begun), last
+		}
+		for _, err := range []error{nil, errors.New("the disk is full"), nil} {
+			if took, last := change(err); took != 0 || last.Groups[0].PrimaryVerdict.Down != l.shop.Pointer().Primary.Down {
+				t.Errorf("%v: after %v the file has %+v", err, took, last.Groups[0])
+			}
+		}
+		block = make(chan struct{}) // a disk that hangs
+		if took, _ := change(nil); took != savePatience {
+			t.Errorf("a disk that hangs holds up an answer for %v, want %v", took, savePatience)
+		}
+		close(block)
+		k.pause()
+		if took, _ := change(nil); took != 0 {
+			t.Errorf("with nothing to be saved an answer took %v", took)
+		}
+		k.resume()
+		l.end()
+	})
+}
+
 func TestManyChangesMakeFewSaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, logs := observed("state")

@@ -46,7 +46,8 @@ func decode(body []byte, document any) *Refused {
 	if err := d.Decode(document); err != nil {
 		text := strings.TrimPrefix(err.Error(), "json: ")
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			text = fmt.Sprintf("%q can't be a %s", wrong.Field, wrong.Value)
+			field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the struct that holds it
+			text = fmt.Sprintf("%q can't be a %s", field, wrong.Value)
 		}
 		return badRequest("the body: " + printable(text, 256))
 	}

@@ -29,6 +29,7 @@ func TestDrillsThatCanNotBeMeantAreRefused(t *testing.T) {
 		`{"share":1.5}`:       `"share" must be above 0 and at most 1, not 1.5`,
 		`{"share":-0.1}`:      `"share" must be`,
 		`{"share":"5%"}`:      `"share" can't be a string`,
+		`{"generation":-1}`:   `the body: "generation" can't be a number -1`,
 		`{"stop_at":2}`:       `"stop_at" must be above 0 and at most 1, not 2`,
 		`{"stop_at":-1}`:      `"stop_at" must be`,
 		`{"for":"2h"}`:        `"for" must be a duration from 1s to 1h0m0s`,
