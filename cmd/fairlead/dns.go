@@ -43,6 +43,8 @@ type names struct {
 	listens   string                // the nameserver's address as configured
 	running   context.Context       // of run; nil before it
 	mute      context.CancelFunc    // ends the nameserver; nil: it isn't at work
+	silent    <-chan struct{}       // closed when the nameserver that mute ends has closed its sockets
+	leaving   []<-chan struct{}     // the same of nameservers that were replaced
 	ended     bool                  // run is over, or about to be
 	work      sync.WaitGroup        // the members' goroutines
 }

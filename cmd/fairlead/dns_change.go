@@ -53,7 +53,7 @@ func (n *names) prepare(ctx context.Context, cfg *config.Config, pointers []*fai
 	if err != nil {
 		return nil, err
 	}
-	if err := c.listen(); err != nil {
+	if err := c.listen(ctx); err != nil {
 		c.abort()
 		return nil, err
 	}
@@ -108,9 +108,12 @@ func (c *namesChange) plan(nc nameserver.Config) (err error) {
 }
 
 // listen opens the sockets of a new nameserver.
-func (c *namesChange) listen() (err error) {
+func (c *namesChange) listen(ctx context.Context) (err error) {
 	if !c.moved {
 		return nil
+	}
+	if err := c.n.awaitSilence(ctx); err != nil {
+		return err
 	}
 	c.listening, err = c.n.open(c.server, c.listens)
 	if errors.Is(err, syscall.EADDRINUSE) && c.n.server.Load() != nil {

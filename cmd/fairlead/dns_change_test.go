@@ -140,6 +140,24 @@ func TestTheNameserverComesMovesAndGoes(t *testing.T) {
 	}
 }
 
+// A nameserver that moves back at once gets its address, though the one before
+// it still answers what has come there.
+func TestTheNameserverMovesBackAtOnce(t *testing.T) {
+	first, second := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	r := runNames(t, literal(1, first), nil)
+	for i, address := range []string{second, first, second, first} {
+		if c, err := r.prepare(literal(1, address)); err != nil {
+			t.Fatalf("move %d: %v", i+1, err)
+		} else if c.commit(); r.address() != address {
+			t.Fatalf("move %d led to %s, want %s", i+1, r.address(), address)
+		}
+		newAsker(t, address).serial(t)
+	}
+	r.change(shopOf("http://127.0.0.1:1", "http://127.0.0.2:1", ""))
+	r.change(literal(1, first))
+	newAsker(t, first).serial(t)
+}
+
 // A resolver that isn't in use tells nobody of addresses.
 func TestAChangeThatIsGivenUpTellsNothing(t *testing.T) {
 	zones := []*zoneFile{serveZone(t), serveZone(t)}

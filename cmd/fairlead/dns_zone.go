@@ -103,8 +103,12 @@ func (n *names) open(s *nameserver.Server, address string) (net.Addr, error) {
 // answer has a nameserver work, with n.mu held.
 func (n *names) answer(s *nameserver.Server) {
 	ctx, cancel := context.WithCancel(n.running)
-	n.mute = cancel
-	n.work.Go(func() { _ = s.Run(ctx) })
+	silent := make(chan struct{})
+	n.mute, n.silent = cancel, silent
+	n.work.Go(func() {
+		defer close(silent)
+		_ = s.Run(ctx)
+	})
 }
 
 // silence ends a nameserver, with n.mu held. The next one's serial comes after
@@ -118,7 +122,29 @@ func (n *names) silence(s *nameserver.Server) {
 		return
 	}
 	n.mute()
-	n.mute = nil
+	n.leaving = append(n.leaving, n.silent)
+	n.mute, n.silent = nil, nil
+}
+
+// awaitSilence waits until nameservers that were replaced have closed their
+// sockets: they answer what has still come, which takes a moment, and whoever
+// moves back at once needs the address. The error is ctx's.
+func (n *names) awaitSilence(ctx context.Context) error {
+	n.mu.Lock()
+	leaving := n.leaving
+	n.leaving = nil
+	n.mu.Unlock()
+	for i, silent := range leaving {
+		select {
+		case <-silent:
+		case <-ctx.Done():
+			n.mu.Lock()
+			n.leaving = append(n.leaving, leaving[i:]...)
+			n.mu.Unlock()
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // stopAnswering ends the nameserver, for a process that has handed its sockets
