@@ -240,6 +240,7 @@ func TestRequestsBeforeAFinAreAnswered(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"}
 	all := strings.Join(requests, "")
 	for at := 0; at < len(all); at += 7 {
+		before := g.stats().Left
 		c := g.dial()
 		for _, part := range []string{all[:at], all[at:]} {
 			if err := c.Send(part); err != nil {
@@ -248,7 +249,6 @@ func TestRequestsBeforeAFinAreAnswered(t *testing.T) {
 		}
 		c.CloseWrite()
 		for range requests {
-			before := g.stats().Left
 			r, err := c.ReadResponse("GET")
 			if err != nil && within(patience, func() bool { return g.stats().Left > before }) {
 				break
