@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -263,10 +265,27 @@ func (p *program) steer(ctx context.Context, c *control) error {
 // explainListen adds what an operator may not see at once.
 func explainListen(err error) error {
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && noSocketThere(err):
+		return fmt.Errorf("%w: what is there is no socket; move it away, or write another path", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w: another program, or another fairlead, listens there", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: this user may not listen there (ports below 1024 take a privilege)", err)
 	}
 	return err
+}
+
+// noSocketThere reports whether err is of a unix socket whose path belongs to
+// something else, such as a file.
+func noSocketThere(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return false
+	}
+	addr, ok := op.Addr.(*net.UnixAddr)
+	if !ok {
+		return false
+	}
+	info, err := os.Lstat(addr.Name)
+	return err == nil && info.Mode().Type() != fs.ModeSocket
 }

@@ -263,6 +263,32 @@ func TestATakenAddressIsReportedByName(t *testing.T) {
 	}
 }
 
+// A file in the place of a unix socket is no other program's fault.
+func TestAFileInThePlaceOfASocketIsReportedAsOne(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there bind says the same of a file and of a socket")
+	}
+	folder, err := os.MkdirTemp("", "f") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	for _, table := range []string{"[server]\nlisten = [%q]\n", "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = %q\n"} {
+		path := filepath.Join(folder, "s")
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file := write(t, fmt.Sprintf(table, "unix:"+path)+"[log]\noutput = \"fairlead.log\"\n"+oneOrigin("http://127.0.0.1:9101"))
+		code, _, stderr := command(t, "run", "-c", file)
+		if code != exitWrong || !strings.Contains(stderr, "what is there is no socket") || strings.Contains(stderr, "another fairlead") {
+			t.Errorf("exit code %d, stderr %q; want that no socket is there", code, stderr)
+		}
+		if text, _ := os.ReadFile(path); string(text) != "precious" {
+			t.Errorf("the file now holds %q", text)
+		}
+	}
+}
+
 func TestALogThatCannotBeOpenedStopsTheStart(t *testing.T) {
 	file := write(t, "[log]\noutput = \"nowhere/fairlead.log\"\n"+oneOrigin("http://127.0.0.1:9101"))
 	code, _, stderr := command(t, "run", "-c", file)

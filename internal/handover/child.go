@@ -149,6 +149,8 @@ func (c *Child) fail(ctx context.Context, err error) error {
 	case refused: // which is why, even if it has ended meanwhile
 	case c.hasExited(0):
 		return &exitError{c.status, time.Since(c.started)}
+	case errors.Is(ctx.Err(), context.Canceled):
+		err = fmt.Errorf("was not waited for: %w", context.Cause(ctx))
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case closed:

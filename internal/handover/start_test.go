@@ -321,8 +321,8 @@ func TestOneHandOverAtATime(t *testing.T) {
 		t.Errorf("a second child beside the first: %v", err)
 	}
 	cancel()
-	if err := c.Wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("Wait returned %v", err)
+	if err := c.Wait(); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "was not waited for") {
+		t.Errorf("Wait returned %v, want what became of it and why", err)
 	}
 	c = h.start(t, t.Context(), "starts", cfg)
 	if err := c.Wait(); err != nil {
