@@ -93,6 +93,11 @@ func dnsDangers(cfg *config.Config) []string {
 	if !answered {
 		warn("nameserver: no group has a dns_name, so there is nothing to answer")
 	}
+	for _, name := range n.NS {
+		if strings.Count(name, ".") == 1 {
+			warn("nameserver: ns = %q is a name of its own, not one below the zone; if that is meant, write \"%s%s\"", name, name, n.Zone)
+		}
+	}
 	host, _, _ := net.SplitHostPort(n.Listen)
 	ip, err := netip.ParseAddr(host)
 	if anywhere := err != nil || ip.IsUnspecified(); anywhere && len(n.NSAddresses) == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http/httptest"
@@ -392,8 +393,13 @@ func TestOriginsAreResolvedByTheirTTL(t *testing.T) {
 func TestDNSDangers(t *testing.T) {
 	tests := []struct {
 		name, listen, more, group string
+		ns                        string // left out: ns1.failover.example.
 		want                      []string
 	}{
+		{
+			name: "a name without the zone", listen: "192.0.2.1:53", ns: "ns1", group: `dns_name = "shop"`,
+			want: []string{`nameserver: ns = "ns1." is a name of its own, not one below the zone; if that is meant, write "ns1.failover.example."`},
+		},
 		{name: "nothing", listen: "192.0.2.1:53", group: `dns_name = "shop"`},
 		{name: "nothing to answer", listen: "192.0.2.1:53", want: []string{"nameserver: no group has a dns_name, so there is nothing to answer"}},
 		{
@@ -417,7 +423,7 @@ func TestDNSDangers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			text := shopOf("http://192.0.2.11", "http://192.0.2.12", tt.group+"\n[nameserver]\nlisten = \""+tt.listen+
-				"\"\nzone = \"failover.example.\"\nns = [\"ns1.failover.example.\"]\n"+tt.more)
+				"\"\nzone = \"failover.example.\"\nns = [\""+cmp.Or(tt.ns, "ns1.failover.example.")+"\"]\n"+tt.more)
 			cfg, err := config.Parse("test.toml", []byte(text), config.Options{Patterns: checkPatterns})
 			if err != nil {
 				t.Fatal(err)
