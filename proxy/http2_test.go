@@ -242,6 +242,9 @@ func TestWhatHTTP2RefusesIsAnsweredAndCounted(t *testing.T) {
 		{"a path that climbs", "400", []string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/a/%2e%2e/b"}},
 		{"another protocol", "501", []string{":method", "CONNECT", ":protocol", "connect-udp", ":scheme", "https", ":authority", "a", ":path", "/"}},
 		{"a giant head", "431", []string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "x", strings.Repeat("y", 40_000)}},
+		{"a giant target", "414", []string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/" + strings.Repeat("y", 40_000)}},
+		{"a giant head behind a large target", "431", []string{":method", "GET", ":scheme", "https", ":authority", "a",
+			":path", "/" + strings.Repeat("y", 20_000), "x", strings.Repeat("y", 20_000)}},
 		{"an unknown expectation", "417", []string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "expect", "the worst"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

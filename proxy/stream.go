@@ -114,6 +114,8 @@ func refusedHead(status int) error {
 	switch status {
 	case 405:
 		return http1.ErrMethod
+	case 414:
+		return http1.ErrTargetTooLong
 	case 431:
 		return http1.ErrHeadTooLarge
 	case 501:

@@ -178,7 +178,7 @@ func (c *Conn) endBlock() error {
 		return c.faultedLocked()
 	}
 	c.openLocked(s, b.end)
-	if s.Refusal == 431 {
+	if s.Refusal == 431 || s.Refusal == 414 {
 		return c.chargeLocked(costFault, "heads that are too large")
 	}
 	return nil

@@ -37,7 +37,7 @@ type Config struct {
 	MaxStreams int
 	// MaxHeaderBytes limits a field section, counted as RFC 9113, 6.5.2 does:
 	// 32 bytes more than name and value for each field (32 KiB). A request over
-	// it comes to the Handler with Refusal 431; one that is far over it ends
+	// it comes to the Handler with Refusal 431 or 414; one that is far over it ends
 	// the connection.
 	MaxHeaderBytes int
 	// StreamWindow and ConnWindow are how much of request bodies is held for

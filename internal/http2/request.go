@@ -48,6 +48,7 @@ type fieldCheck struct {
 
 	size    int  // as RFC 9113, 6.5.2 counts
 	over    bool // it is over the limit, or has too many fields
+	far     bool // the path alone is over the limit
 	bad     bool // malformed
 	regular bool // a field was seen that is no pseudo-field
 	pseudo  uint8
@@ -85,9 +86,10 @@ func (k *fieldCheck) bearable() bool { return k.size <= excess*k.limit }
 
 // field takes one field. The strings are the decoder's.
 func (k *fieldCheck) field(name, value string) {
-	k.size += len(name) + len(value) + 32
-	if k.size > k.limit {
+	size := len(name) + len(value) + 32
+	if k.size += size; k.size > k.limit {
 		k.over = true
+		k.far = k.far || size > k.limit && name == ":path"
 	}
 	if k.s == nil || k.bad {
 		return
@@ -205,7 +207,9 @@ func (k *fieldCheck) finish(end bool) bool {
 	s.HasBody = !end
 	if k.over {
 		k.to.reset() // pseudo-fields keep what they need of it
-		s.Refusal = 431
+		if s.Refusal = 431; k.far {
+			s.Refusal = 414
+		}
 		s.Length = -1
 		return true
 	}

@@ -27,8 +27,8 @@ type Stream struct {
 	HasBody bool
 	// Refusal is the status that the request must be answered with, 0 if it
 	// may be served: 400 for a scheme other than http and https, 405 for
-	// CONNECT, 431 for too large a head, of which only pseudo-fields may be
-	// here, and 501 for an extended CONNECT to something other than WebSocket.
+	// CONNECT, 431 for too large a head and 414 if its path alone is, of
+	// which only pseudo-fields may be here, and 501 for an extended CONNECT to something other than WebSocket.
 	Refusal int
 
 	c          *Conn
