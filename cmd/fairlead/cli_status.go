@@ -138,7 +138,10 @@ func (v view) heading(s *adminapi.Status, sections []section, warning string) []
 			wrong = append(wrong, fmt.Sprintf("%d of %s", n, count(len(sections[i].rows), sections[i].what)))
 		}
 	}
-	if len(wrong) == 0 {
+	switch {
+	case len(wrong) == 0 && warning != "":
+		return lines // it was well, but who knows
+	case len(wrong) == 0:
 		return append(lines, coloured(v.cut("all is well"), toneGood, v.paint))
 	}
 	return append(lines, coloured(v.cut("in trouble: "+strings.Join(wrong, ", ")), toneWarn, v.paint))

@@ -115,6 +115,9 @@ func TestAllIsWellWhereNothingIsWrong(t *testing.T) {
 	if !strings.Contains(text, "\nall is well\n") || strings.Contains(text, "trouble") {
 		t.Errorf("got\n%s", text)
 	}
+	if text := strings.Join(view{zone: time.UTC}.status(&s, "NOT REACHABLE"), "\n"); !strings.Contains(text, "\nNOT REACHABLE\n") || strings.Contains(text, "well") {
+		t.Errorf("all is said to be well although nobody knows:\n%s", text)
+	}
 	s.Groups[0].Role, s.Groups[0].Target = "none", ""
 	if text = strings.Join(view{zone: time.UTC}.status(&s, ""), "\n"); !strings.Contains(text, "in trouble: 1 of 1 group\n") {
 		t.Errorf("a group without a target got\n%s", text)

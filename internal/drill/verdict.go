@@ -185,6 +185,9 @@ func (j *judge) uncovered() {
 		j.find(Weak, j.group("secondary"), "%s: group %s has no secondary, so clients see an outage of %s for as long as it lasts", what, j.s.Group.Name, j.primaryName())
 	case j.s.Group.Primary.Check == nil:
 		j.find(Weak, j.primary("health"), "%s: %s has no health table, so the pointer never leaves it and writes go on failing", what, j.primaryName())
+	case j.f.Slow && u.Kinds["504 http_response_timeout"] > n/2:
+		j.find(Weak, j.primary("response_header_timeout"), "%s although %s was only slow: response_header_timeout = %s gives up on answers that take longer",
+			what, j.primaryName(), short(j.s.Group.Primary.HeaderTimeout))
 	case j.f.Slow:
 		j.find(Weak, "", "%s although %s was only slow (%s)", what, j.primaryName(), u.kinds())
 	case j.f.unsent():

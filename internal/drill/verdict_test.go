@@ -59,6 +59,11 @@ func TestVerdicts(t *testing.T) {
 			want: Weak, text: "3 errors in 0.7 s although eu was only slow (504 connection_timeout)",
 		},
 		{
+			name: "slow for a time-out that is too short", fault: "slow", setup: func(s *Setup) { s.Group.Primary.HeaderTimeout = 200 * time.Millisecond },
+			give: Figures{Uncovered: errorsOf(6, "504 http_response_timeout", 700)},
+			want: Weak, key: "origins.eu.response_header_timeout", text: "6 errors in 0.7 s although eu was only slow: response_header_timeout = 200ms gives up on answers that take longer",
+		},
+		{
 			name: "parked for too short a time", fault: "connect_refused",
 			give: Figures{Uncovered: errorsOf(12, "503 destination_unavailable", 1000), Flip: ms(4100), For: *ms(6000)},
 			want: Weak, key: "groups.shop.park_timeout", text: "park_timeout = 3s is over before the flip, which took 4.1 s",
