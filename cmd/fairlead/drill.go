@@ -433,12 +433,19 @@ func (r *road) drive(job func() drillDone) drillDone {
 }
 
 // again does a job once more, and returns what came of it, or of the first time if
-// the second one was stopped.
+// the second one was stopped. A promise that Fairlead broke the first time stays
+// broken: no machine is too busy for a write to come once.
 func again(job func() drillDone, first drillDone) drillDone {
 	last := job()
 	switch {
 	case last.result != nil:
 		last.result.Again = true
+		for i, seen := range first.seen {
+			last.result.Violations = append(last.result.Violations, seen.violations...)
+			if i < len(last.seen) {
+				last.seen[i].violations = append(last.seen[i].violations, seen.violations...)
+			}
+		}
 		return last
 	case last.err != nil:
 		return last
@@ -474,7 +481,7 @@ func (d *drillRun) do(ctx context.Context, job *drillJob) drillDone {
 		all = append(all, seen)
 		r.For = drill.Millis(seen.end.Sub(seen.begin))
 		r.Stood = max(r.Stood, drill.Millis(seen.stood))
-		r.Violations = append(r.Violations, seen.violations...)
+		r.Violations = append(append(r.Violations, seen.violations...), seen.unrest...)
 		r.Routes = append(r.Routes, seen.results()...)
 	}
 	return drillDone{result: r, seen: all}

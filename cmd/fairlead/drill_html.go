@@ -86,7 +86,7 @@ func (s *drillSeen) scenario(name string, routes []drill.RouteResult) report.Sce
 			{At: s.end.Sub(s.started), Text: s.round.fault.Name + " ends", Held: true},
 		},
 	}
-	why, worst := slices.Clone(s.violations), drill.Held
+	why, worst := slices.Concat(s.violations, s.unrest), drill.Held
 	if len(why) > 0 {
 		worst = drill.Failed
 	}

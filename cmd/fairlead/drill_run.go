@@ -115,7 +115,8 @@ type drillSeen struct {
 	started, begin, struck, end, at time.Time // at: when all was over
 	ledgers                         []*chaos.Ledger
 	stats                           []proxy.RouteStats
-	violations                      []string
+	violations                      []string      // of Fairlead's own promises
+	unrest                          []string      // likewise, but a busy machine may need longer for it
 	stood                           time.Duration // the longest that this process stood still
 
 	mu       sync.Mutex
@@ -325,7 +326,7 @@ func (s *drillSeen) judge(p *proxy.Server, origins drillOrigins) {
 	}
 	for i := range s.stats {
 		if st := &s.stats[i]; busy(*st) {
-			s.violations = append(s.violations, fmt.Sprintf("route %s is not at rest: %d permits in use, %d queued, %d parked; accepted %d = served %d + failed over %d + shed %d + failed %d + left %d does not hold",
+			s.unrest = append(s.unrest, fmt.Sprintf("route %s is not at rest: %d permits in use, %d queued, %d parked; accepted %d = served %d + failed over %d + shed %d + failed %d + left %d does not hold",
 				st.Route, st.InUse, st.Queued, st.ParkedNow, st.Accepted, st.Served, st.FailedOver, st.Shed, st.Failed, st.Left))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -350,6 +351,26 @@ func TestAJobThatFailsWhileTheMachineIsShortOfTimeGoesAgain(t *testing.T) {
 				t.Errorf("played %d times, kept %+v", times, over.result)
 			}
 		})
+	}
+}
+
+func TestAPromiseThatWasBrokenStaysSoWhenTheJobGoesAgain(t *testing.T) {
+	var r road
+	times := 0
+	over := r.drive(func() drillDone {
+		times++
+		seen := &drillSeen{}
+		result := &drill.Result{Violations: []string{}}
+		if times == 1 {
+			result.Stood = drill.Millis(time.Second)
+			seen.violations, seen.unrest = []string{"a write came twice"}, []string{"route shop is not at rest"}
+			result.Violations = slices.Concat(seen.violations, seen.unrest)
+		}
+		return drillDone{result: result, seen: []*drillSeen{seen}}
+	})
+	want := []string{"a write came twice"}
+	if times != 2 || !slices.Equal(over.result.Violations, want) || !slices.Equal(over.seen[0].violations, want) {
+		t.Errorf("played %d times: %q, on the page %q", times, over.result.Violations, over.seen[0].violations)
 	}
 }
 
