@@ -155,7 +155,7 @@ func (p *program) drillCommand(ctx context.Context, args []string) error {
 func (p *program) drill(ctx context.Context, o *drillOptions) error {
 	cfg, err := load(o.file())
 	if err != nil {
-		return err
+		return missing(err)
 	}
 	doc := &drill.Document{Config: o.file(), Version: buildVersion(), Started: time.Now().UTC(), Notes: drillNotes(cfg), Faults: []drill.Result{}}
 	d, err := newDrillRun(cfg, o, doc)

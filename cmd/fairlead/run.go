@@ -119,6 +119,14 @@ func load(file string) (*config.Config, error) {
 	return config.Load(file, config.Options{Patterns: checkPatterns})
 }
 
+// missing says what to do about a configuration that is not there.
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; write it, or name another file with -c", err)
+	}
+	return err
+}
+
 // reading is a configuration, and what tells its file from another: the
 // beginning of the SHA-256, in hexadecimal digits.
 type reading struct {
@@ -167,7 +175,7 @@ func count(n int, what string) string {
 func (p *program) serve(ctx context.Context, file string) error {
 	r, looked, err := read(file, nil)
 	if err != nil {
-		return err
+		return missing(err)
 	}
 	cfg := r.cfg
 	l, err := openLogs(cfg.Log, p.stdout, p.stderr)

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -294,5 +295,15 @@ func TestALogThatCannotBeOpenedStopsTheStart(t *testing.T) {
 	code, _, stderr := command(t, "run", "-c", file)
 	if code != exitWrong || !strings.Contains(stderr, "open the log: ") {
 		t.Errorf("exit code %d, stderr %q; want %d and why", code, stderr, exitWrong)
+	}
+}
+
+func TestAMissingConfigurationSaysWhatToDo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "nothere.toml")
+	for _, command := range []string{"run", "drill"} {
+		p := &program{stdout: io.Discard, stderr: io.Discard}
+		if err := p.run(t.Context(), []string{command, "-c", file}); err == nil || !strings.Contains(err.Error(), "nothere.toml") || !strings.HasSuffix(err.Error(), "or name another file with -c") {
+			t.Errorf("fairlead %s says: %v", command, err)
+		}
 	}
 }
