@@ -125,14 +125,16 @@ func (e *eventLog) follow(ctx context.Context, n int) error {
 	if err := e.past(ctx, n); err != nil {
 		return err
 	}
+	broken := complaint{out: e.program.stderr}
 	l := listener{
 		connect: func(ctx context.Context) (*stream, error) {
 			return e.client.open(ctx, "/v1/events", e.query(), strconv.FormatUint(e.seq, 10), eventsIdle)
 		},
-		do: e.receive,
-		lost: func(err error) {
-			fmt.Fprintln(e.program.stderr, "fairlead:", brokenOff(err)+", trying again")
+		do: func(m message) error {
+			broken.over()
+			return e.receive(m)
 		},
+		lost: broken.lost,
 	}
 	return l.run(ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -139,7 +140,7 @@ func TestFollowingSurvivesAnAPIThatIsBusyAndEndsWhereItIsRefused(t *testing.T) {
 			answer(w, 200, story()[:0])
 		case 2:
 			w.Header().Set("Content-Type", "text/event-stream") // and ends at once
-		case 3:
+		case 3, 4:
 			refuse(503, adminapi.Error{Code: "busy", Text: "64 streams are open"})(w, r)
 		default:
 			refuse(401, adminapi.Error{Code: "unauthorized", Text: "the token has changed"})(w, r)
@@ -147,8 +148,20 @@ func TestFollowingSurvivesAnAPIThatIsBusyAndEndsWhereItIsRefused(t *testing.T) {
 	})
 	serveAPI(t, api)
 	code, _, stderr := command(t, "events", "-f")
-	if code != exitWrong || !strings.Contains(stderr, "64 streams are open, trying again") || !strings.Contains(stderr, "fairlead: the token has changed") {
+	if code != exitWrong || strings.Count(stderr, "64 streams are open, trying again") != 1 || !strings.Contains(stderr, "fairlead: the token has changed") {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+func TestEachOutageOfAStreamIsToldOnce(t *testing.T) {
+	var out strings.Builder
+	c := complaint{out: &out}
+	c.lost(io.EOF)
+	c.lost(io.EOF)
+	c.over()
+	c.lost(io.EOF)
+	if text := out.String(); strings.Count(text, ", trying again\n") != 2 {
+		t.Errorf("got %q", text)
 	}
 }
 

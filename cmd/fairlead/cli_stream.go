@@ -147,6 +147,23 @@ type listener struct {
 	lost func(error)
 }
 
+// complaint says on stderr that a stream has broken off: a long outage is told once
+// for each reason, not for each try.
+type complaint struct {
+	out  io.Writer
+	last string // "" when the stream has been heard of since
+}
+
+// over is told when the stream goes on.
+func (c *complaint) over() { c.last = "" }
+
+func (c *complaint) lost(err error) {
+	if text := brokenOff(err) + ", trying again"; text != c.last {
+		c.last = text
+		fmt.Fprintln(c.out, "fairlead:", text)
+	}
+}
+
 // run returns nil when ctx ends, and otherwise what ended it.
 func (l *listener) run(ctx context.Context) error {
 	for first := true; ; first = false {

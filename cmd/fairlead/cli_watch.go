@@ -22,9 +22,11 @@ func (p *program) watch(ctx context.Context, c *client, asJSON, all bool) error 
 		v.all = all && !screen.alive
 		return screen.draw(v.status(last, warning), v.height)
 	}
+	broken := complaint{out: p.stderr}
 	l := listener{
 		connect: func(ctx context.Context) (*stream, error) { return c.open(ctx, "/v1/live", nil, "", liveIdle) },
 		do: func(m message) error {
+			broken.over()
 			if m.event != "status" {
 				return nil
 			}
@@ -40,7 +42,7 @@ func (p *program) watch(ctx context.Context, c *client, asJSON, all bool) error 
 		},
 		lost: func(err error) {
 			if last == nil || asJSON {
-				fmt.Fprintln(p.stderr, "fairlead:", brokenOff(err)+", trying again")
+				broken.lost(err)
 				return
 			}
 			_ = draw(fmt.Sprintf("NOT REACHABLE, this is of %s: %s, trying again", last.Now.In(time.Local).Format(time.TimeOnly), brokenOff(err)))
