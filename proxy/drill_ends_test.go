@@ -20,24 +20,31 @@ func TestClientsThatGiveUpEndADrill(t *testing.T) {
 	g := startRig(t, ends.kept)
 	g.us.Set(chaos.Hang())
 	g.drill(1)
-	leave := func(after time.Duration) {
-		c := &chaos.Client{Address: g.addr, Timeout: after}
+	leave := func(ctx context.Context) {
+		c := &chaos.Client{Address: g.addr, Timeout: patience}
 		defer c.Close()
-		if r := c.Do(context.Background(), chaos.Request{}); r.Kind == chaos.Served {
+		if r := c.Do(ctx, chaos.Request{}); r.Kind != chaos.Left {
 			t.Errorf("got %v", r)
 		}
 	}
 	var all sync.WaitGroup
+	soon, leaveNow := context.WithCancel(t.Context())
 	for range failover.DrillMinErrors {
-		all.Go(func() { leave(drillPatience / 10) })
+		all.Go(func() { leave(soon) })
 	}
+	chaos.Await(t, patience, "arrivals", func() bool { return g.us.Arrived() == failover.DrillMinErrors })
+	leaveNow()
 	all.Wait()
 	chaos.Await(t, patience, "departures", func() bool { return g.drilled().Picked.Left == failover.DrillMinErrors })
 	if d := g.drilled(); d.Why != failover.DrillRuns || d.Picked.Requests != 0 {
 		t.Errorf("who left at once counted: %+v", d)
 	}
 	for range failover.DrillMinErrors {
-		all.Go(func() { leave(drillPatience + drillPatience/2) })
+		all.Go(func() {
+			late, cancel := context.WithTimeout(t.Context(), drillPatience+drillPatience/2)
+			defer cancel()
+			leave(late)
+		})
 	}
 	all.Wait()
 	d := ends.next(t, failover.DrillErrors)

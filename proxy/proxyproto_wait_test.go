@@ -81,13 +81,15 @@ func TestAHeaderAndItsHandshakeShareTheirTime(t *testing.T) {
 // its time, not the header's.
 func TestAfterItsHeaderAConnectionMayIdle(t *testing.T) {
 	t.Parallel()
-	g := startRig(t, proxied, alone, withServer(func(c *Config) { c.RequestHeaderTimeout = 100 * time.Millisecond }))
-	quiet, blank := g.dial(), g.dial()
+	const limit = 500 * time.Millisecond
+	g := startRig(t, proxied, alone, withServer(func(c *Config) { c.RequestHeaderTimeout = limit }))
+	quiet := g.dial()
 	_ = quiet.Send(headerV1)
+	blank := g.dial()
 	_ = blank.Send(headerV1 + "\r\n")
 	g.awaitHeaders(ProxyProtocolStats{Believed: 2})
 	g.awaitIdle(2)
-	time.Sleep(100*time.Millisecond + 4*sweepEvery) // nothing must happen in it
+	time.Sleep(limit + 4*sweepEvery) // nothing must happen in it
 	for _, c := range []*chaos.Raw{quiet, blank} {
 		r, err := c.Do(get)
 		wantOK(t, r, err)
