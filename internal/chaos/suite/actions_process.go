@@ -111,6 +111,20 @@ func KeptIn(path, origin string) Action {
 	}}
 }
 
+// StaysIn: the state file is whole, and says what it did before the last flip.
+func StaysIn(path, origin string) Action {
+	return Action{"the state file still says " + origin, func(s *Stage) error {
+		kept, err := statefile.Load(s.dir + path)
+		if err != nil {
+			return err
+		}
+		if len(kept.Groups) != 1 || kept.Groups[0].Target != origin {
+			return fmt.Errorf("it says %+v", kept.Groups)
+		}
+		return nil
+	}}
+}
+
 // rewrite changes what the state file says of the group.
 func rewrite(change func(kept *statefile.Snapshot, g *statefile.Group)) func(*Stage) error {
 	return func(s *Stage) error {

@@ -75,7 +75,7 @@ var exhaustionScenarios = []Scenario{
 		Name: "state_disk_full", Proves: []string{"exhaustion", "state"}, Needs: []Need{tmpfs}, Full: true,
 		Text:  "The state file's disk is full while the pointer moves, and then has room again: what was there before stays whole meanwhile, and the state is saved within five seconds of it.",
 		Setup: Setup{Server: "state = \"$DIR/disk/state\"\n", Prepare: smallDisk},
-		Steps: Now(KeptIn(onDisk, "eu"), Do("the disk is full", fill), Unplug("eu"), PointerAt("us", time.Second), Logged("state can't be kept", 5*time.Second), KeptIn(onDisk, "eu"), Served("us", 20),
+		Steps: Now(KeptIn(onDisk, "eu"), Do("the disk is full", fill), Unplug("eu"), PointerAt("us", time.Second), Logged("state can't be kept", 5*time.Second), StaysIn(onDisk, "eu"), Served("us", 20),
 			Do("the disk has room", makeRoom), Logged("state is saved again", 10*time.Second), KeptIn(onDisk, "us"), Plug("eu"), PointerAt("eu", 10*time.Second), KeptIn(onDisk, "eu")),
 		Want: []Expectation{CoveredServed(), UncoveredLost(2), NotServedOnly(502), Reasons("primary_down", "failback")},
 	},
