@@ -454,7 +454,7 @@ func TestGOMEMLIMITHoldsUnderHostileLoad(t *testing.T) {
 		b := besiege(t, setup{env: append(env, "GOGC=800"), server: "max_header_bytes = 1048576\n"})
 		heads := chaos.SlowHead("/bad/", time.Second)
 		heads.First += strings.Repeat("a", 900<<10) // a head may be as long as that
-		rest := b.usage().sockets // one of them may be the probe's, which is about to go
+		rest := b.usage().sockets                   // one of them may be the probe's, which is about to go
 		for range 8 {
 			siege := b.attack(chaos.Attack{Hostile: heads, Conns: conns})
 			chaos.Await(t, patience, "the wave", func() bool { return siege.Opened() == conns && b.usage().sockets >= rest-1+conns })
