@@ -111,7 +111,7 @@ func KeptIn(path, origin string) Action {
 	}}
 }
 
-// StaysIn: the state file is whole, and says what it did before the last flip.
+// StaysIn holds a state file to be whole, and to say what it did before the last flip.
 func StaysIn(path, origin string) Action {
 	return Action{"the state file still says " + origin, func(s *Stage) error {
 		kept, err := statefile.Load(s.dir + path)
