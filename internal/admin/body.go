@@ -30,7 +30,7 @@ func (c *call) read(document any) *Refused {
 		}
 		return badRequest("the body can't be read: " + err.Error())
 	}
-	body = bytes.TrimSpace(body)
+	body = bytes.Trim(body, " \t\r\n") // the white space of JSON, and no other
 	if len(body) == 0 {
 		return nil
 	}
